@@ -24,6 +24,7 @@ type Header struct {
 	Registry   string           // MktPrctc/Regy, .02 only, optional
 	PracticeID string           // MktPrctc/Id, .02 only, with Registry
 	Created    time.Time        // CreDt, with its zone
+	CpyDplct   string           // CpyDplct: "COPY", "CODU" or "DUPL", optional; only DUPL means a repeat
 	PssblDplct bool             // PssblDplct, written only when true
 }
 
@@ -36,6 +37,7 @@ type Agent struct {
 // Address is a structured or hybrid postal address (PstlAdr). All empty means none.
 type Address struct {
 	Street, Building, PostCode, Town, Country string // StrtNm, BldgNb, PstCd, TwnNm, Ctry
+	Region                                    string // CtrySubDvsn, such as a US state
 }
 
 // Party is a debtor or creditor with its account and agent.
@@ -46,8 +48,12 @@ type Party struct {
 	Agent   Agent
 }
 
-// CreditTransfer is a pacs.008 with exactly one transaction (FIToFICstmrCdtTrf).
+// CreditTransfer is a pacs.008 with exactly one transaction (FIToFICstmrCdtTrf). Its settlement method is always CLRG.
 type CreditTransfer struct {
+	// GroupLevel puts the settlement date and payment type into GrpHdr, with the total amount, as SEPA does; else they stand in
+	// CdtTrfTxInf. A decoder accepts both and sets it when any of the three stands in GrpHdr.
+	GroupLevel bool
+
 	MessageID  string    // GrpHdr/MsgId, Max35Text
 	Created    time.Time // GrpHdr/CreDtTm, with its zone
 	SettleDate string    // IntrBkSttlmDt, YYYY-MM-DD
@@ -62,6 +68,7 @@ type CreditTransfer struct {
 	ServiceLevel   string // PmtTpInf/SvcLvl/Cd, such as "SEPA"
 	LocalCode      string // PmtTpInf/LclInstrm/Cd, such as "INST"
 	LocalPrtry     string // PmtTpInf/LclInstrm/Prtry, such as "FDNA"
+	CategoryCode   string // PmtTpInf/CtgyPurp/Cd, such as "SUPP"; at most one of the two
 	CategoryPrtry  string // PmtTpInf/CtgyPurp/Prtry, such as "CONS"
 	Amount         payments.Amount
 	AcceptanceTime time.Time // AccptncDtTm, zero if the rail has none
@@ -72,15 +79,20 @@ type CreditTransfer struct {
 	Creditor       Party
 	Purpose        string // Purp/Cd, optional
 	Remittance     string // RmtInf/Ustrd, at most 140 characters, optional
-	Reference      string // RmtInf/Strd/CdtrRefInf/Ref with Tp/CdOrPrtry/Cd SCOR, optional; not together with Remittance
+	Reference      string // RmtInf/Strd/CdtrRefInf/Ref with Tp/CdOrPrtry/Cd SCOR, Max35Text, optional
 }
 
 // StatusReport is a pacs.002 about exactly one transaction (FIToFIPmtStsRpt).
 type StatusReport struct {
+	// GroupLevel puts the original message, the status and the reason into OrgnlGrpInfAndSts, as SEPA does; else they stand in
+	// TxInfAndSts. A decoder accepts both.
+	GroupLevel bool
+
 	MessageID string
 	Created   time.Time
 
-	OriginalMessageID   string    // OrgnlGrpInf/OrgnlMsgId in TxInfAndSts
+	StatusID            string    // StsId, optional
+	OriginalMessageID   string    // OrgnlGrpInf/OrgnlMsgId
 	OriginalMsgName     string    // OrgnlMsgNmId, such as "pacs.008.001.08"
 	OriginalCreated     time.Time // OrgnlCreDtTm, zero if absent
 	OriginalInstruction string
@@ -88,7 +100,7 @@ type StatusReport struct {
 	OriginalTransaction string
 	OriginalUETR        payments.UETR
 
-	Status         string // TxSts, such as "ACSC"
+	Status         string // TxSts or GrpSts, such as "ACSC"
 	Reason         string // StsRsnInf/Rsn/Cd, such as "AC03"
 	ReasonPrtry    string // StsRsnInf/Rsn/Prtry, such as "E990"; not together with Reason
 	ReasonInfo     string // StsRsnInf/AddtlInf, first occurrence, Max105Text
@@ -96,13 +108,17 @@ type StatusReport struct {
 	SettleDate     string // FctvIntrBkSttlmDt/Dt, optional
 	Instructing    Agent
 	Instructed     Agent
+	OriginalAmount payments.Amount // OrgnlTxRef/IntrBkSttlmAmt, zero if absent
 }
 
 // StatusRequest is a pacs.028 about exactly one transaction (FIToFIPmtStsReq).
 type StatusRequest struct {
+	GroupLevel bool // OrgnlGrpInf stands beside TxInf, as SEPA does, not in it; a decoder accepts both
+
 	MessageID string
 	Created   time.Time
 
+	RequestID           string // StsReqId, optional
 	OriginalMessageID   string
 	OriginalMsgName     string
 	OriginalCreated     time.Time
@@ -110,6 +126,7 @@ type StatusRequest struct {
 	OriginalEndToEnd    payments.EndToEndID
 	OriginalTransaction string
 	OriginalUETR        payments.UETR
+	AcceptanceTime      time.Time // AccptncDtTm of the original, zero if absent
 	Instructing         Agent
 	Instructed          Agent
 }
