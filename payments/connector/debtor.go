@@ -1,11 +1,11 @@
 package connector
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
 )
@@ -17,22 +17,22 @@ func (s *step) checkAnswered(e CheckAnswered) error {
 	switch {
 	case p.State == lifecycle.None:
 		if e.Amount.Currency != s.cfg.Currency || !e.Amount.Payable() {
-			return refuse("terms", "currency", "this bank pays %s over %s", s.cfg.Currency, s.cfg.Rail)
+			return refuse(0, ReasonCurrency, "this bank pays %s over %s", s.cfg.Currency, s.cfg.Rail)
 		}
 		if s.cfg.MaxAmount > 0 && e.Amount.Minor > s.cfg.MaxAmount {
-			return refuse("terms", "amount_too_high", "the amount is over the limit of %s", s.cfg.Rail)
+			return refuse(0, ReasonAmountLimit, "the amount is over the limit of %s", s.cfg.Rail)
 		}
 	case p.Side != lifecycle.Debtor || p.Chat != e.Chat:
-		return refuse("state", "not_yours", "the intent is known from another chat")
+		return refuse(0, ReasonNotYours, "the intent is known from another chat")
 	case p.RequestHash != e.RequestHash:
-		return refuse("terms", "other_request", "the intent is known with other terms")
+		return refuse(intent.StepTerms, intent.ReasonRequestHash, "the intent is known with other terms")
 	case p.State != lifecycle.Created && p.State != lifecycle.Presented:
-		return refuse("state", "too_late", "the payment is %s", p.State)
+		return refuse(0, ReasonTooLate, "the payment is %s", p.State)
 	case p.Checks >= maxChecks:
-		return refuse("state", "too_many_checks", "a payee check was given %d times", p.Checks)
+		return refuse(0, ReasonTooManyChecks, "a payee check was given %d times", p.Checks)
 	}
 	if !s.now.Before(e.Expires) {
-		return refuse("expiry", "expired", "the request has expired")
+		return refuse(intent.StepTerms, intent.ReasonRequestExpiry, "the request has expired")
 	}
 	if p.State == lifecycle.None {
 		*p = Payment{Intent: e.Intent, Side: lifecycle.Debtor, Clock: s.now, Amount: e.Amount, Creditor: e.Creditor,
@@ -88,27 +88,27 @@ func (s *step) mandateVerified(e MandateVerified) error {
 	p := s.p
 	switch {
 	case p.Chat != e.Chat:
-		return refuse("state", "not_yours", "the intent is known from another chat")
+		return refuse(0, ReasonNotYours, "the intent is known from another chat")
 	case p.MandateHash == e.MandateHash:
-		return refuse("single_use", "mandate_used", "the mandate was used; the payment is %s", p.State)
+		return refuse(intent.StepSingleUse, intent.ReasonReplay, "the mandate was used; the payment is %s", p.State)
 	case p.State != lifecycle.Presented:
-		return refuse("state", "too_late", "the payment is %s", p.State)
+		return refuse(0, ReasonTooLate, "the payment is %s", p.State)
 	case p.RequestHash != e.RequestHash:
-		return refuse("terms", "other_request", "the mandate is for other terms")
+		return refuse(intent.StepTerms, intent.ReasonRequestHash, "the mandate is for other terms")
 	case p.Nonce != e.Nonce:
-		return refuse("nonce", "other_nonce", "the nonce is not the one of the latest payee check")
+		return refuse(intent.StepContext, intent.ReasonNonceOther, "the nonce is not the one of the latest payee check")
 	case p.Amount != e.Amount:
-		return refuse("terms", "amount", "the amount is not the request's")
+		return refuse(intent.StepTerms, intent.ReasonAmount, "the amount is not the request's")
 	case p.Creditor != e.Creditor:
-		return refuse("terms", "creditor", "the payee is not the request's")
+		return refuse(intent.StepTerms, intent.ReasonPayeeAccount, "the payee is not the request's")
 	case p.Debtor.Account != e.Debtor.Account && p.Debtor.Account != (payments.Account{}):
-		return refuse("terms", "debtor", "the payer's account is not the one of the payee check")
+		return refuse(intent.StepContext, intent.ReasonKeyAccount, "the payer's account is not the one of the payee check")
 	case e.Debtor.Agent != s.cfg.Agent:
-		return refuse("terms", "debtor_agent", "the payer's bank is not this one")
+		return refuse(intent.StepKey, intent.ReasonKeyAgent, "the payer's bank is not this one")
 	case !s.now.Before(e.Expires) || !s.now.Before(p.Expires):
-		return refuse("expiry", "expired", "the request or the mandate has expired")
+		return refuse(intent.StepContext, intent.ReasonExpired, "the request or the mandate has expired")
 	case e.PerPayment > 0 && p.Amount.Minor > e.PerPayment:
-		return refuse("limit", "per_payment", "the amount is over the key's limit for one payment")
+		return refuse(intent.StepLimits, intent.ReasonLimit, "the amount is over the key's limit for one payment")
 	}
 	p.Debtor, p.KeyID, p.MandateHash = e.Debtor, e.KeyID, e.MandateHash
 	if e.Expires.Before(p.Expires) {
@@ -135,11 +135,11 @@ func (s *step) mandateVerified(e MandateVerified) error {
 func (s *step) withdraw(t lifecycle.Trigger, chat, reason string) error {
 	p := s.p
 	if p.Chat != chat {
-		return refuse("state", "not_yours", "the intent is known from another chat")
+		return refuse(0, ReasonNotYours, "the intent is known from another chat")
 	}
 	reserved := p.State == lifecycle.Authorised || p.State == lifecycle.Held
 	if _, err := lifecycle.Next(p.State, t); err != nil {
-		return refuse("state", "too_late", "the payment is %s", p.State)
+		return refuse(0, ReasonTooLate, "the payment is %s", p.State)
 	}
 	p.Reason = reason
 	return s.endUnsent(t, Evidence{Kind: string(t)}, reserved)
@@ -255,17 +255,33 @@ func (s *step) unknown(why string, ev Evidence) error {
 }
 
 // armEnquiry arms the next step of the ladder: an enquiry, never before the answer is overdue, or the case that follows the last.
+// The waits count from the first arming, so that a connector that was down does not ask three times at once.
 func (s *step) armEnquiry() {
-	from := s.now
-	if from.Before(s.p.Deadline) {
-		from = s.p.Deadline
+	p := s.p
+	if p.LadderFrom.IsZero() {
+		p.LadderFrom = s.now
+		if p.LadderFrom.Before(p.Deadline) {
+			p.LadderFrom = p.Deadline
+		}
 	}
-	n := s.p.Enquiries
-	if n < len(s.cfg.Ladder) && n < maxEnquiries {
-		s.set(TimerEnquiry, from.Add(s.cfg.Ladder[n]))
+	at := func(wait time.Duration) time.Time {
+		if t := p.LadderFrom.Add(wait); t.After(s.now) {
+			return t
+		}
+		return s.now
+	}
+	if n := p.Enquiries; n < len(s.cfg.Ladder) && n < maxEnquiries {
+		s.set(TimerEnquiry, at(s.cfg.Ladder[n]))
 		return
 	}
-	s.set(TimerCase, from.Add(s.cfg.Answer))
+	wait := s.cfg.CaseAfter
+	if wait == 0 {
+		wait = s.cfg.Answer
+		if n := min(len(s.cfg.Ladder), maxEnquiries); n > 0 {
+			wait += s.cfg.Ladder[n-1]
+		}
+	}
+	s.set(TimerCase, at(wait))
 }
 
 func (s *step) timerFired(e TimerFired) error {
@@ -291,9 +307,7 @@ func (s *step) timerFired(e TimerFired) error {
 		return s.enquire()
 	case TimerCase:
 		s.note("payment.unresolved", clock("case"))
-		if !p.CaseOpen {
-			s.openCase(CaseUnknown, string(p.State))
-		}
+		s.openCase(CaseUnknown, string(p.State))
 		s.set(TimerCase, s.now.Add(s.cfg.remind()))
 	default:
 		return fmt.Errorf("%w: timer %q", ErrEvent, e.Name)
@@ -439,7 +453,9 @@ func (s *step) accepted(e StatusReceived) error {
 	}
 	s.p.Status, s.p.Reason = e.Status, ""
 	s.clear(TimerEnquiry, TimerCase)
-	s.set(TimerAnswer, s.now.Add(s.cfg.Answer))
+	s.p.LadderFrom = time.Time{} // the rail has spoken: the waits count anew, the number of enquiries does not
+	s.p.Deadline = s.now.Add(s.cfg.Answer)
+	s.set(TimerAnswer, s.p.Deadline)
 	s.notify(NoticeReceipt)
 	return nil
 }
@@ -502,11 +518,4 @@ func (s *step) rejected(status, reason string, ev Evidence) error {
 	s.notify(NoticeReceipt)
 	s.trace("rejected", reason)
 	return nil
-}
-
-// IsRefusal returns the refusal in err, or nil.
-func IsRefusal(err error) *Refusal {
-	var r *Refusal
-	errors.As(err, &r)
-	return r
 }

@@ -73,10 +73,13 @@ type (
 		Creditor  Party
 		Reference string
 		Purpose   string
-		Chat      string // the payee's; empty if there is none
-		Refuse    string // ISO reason when the account cannot take it (AC03, AC04 …); empty when it can
+		Chats     []string // the payee's; empty if there is none
+		Refuse    string   // ISO reason when the account cannot take it (AC03, AC04 …); empty when it can
 		Transfer  Evidence
 	}
+
+	// AnswerAsked: the rail asks what we answered (pacs.028).
+	AnswerAsked struct{ Request Evidence }
 )
 
 // Both sides.
@@ -164,6 +167,7 @@ func (Declined) event()         {}
 func (Cancelled) event()        {}
 func (Recovered) event()        {}
 func (TransferReceived) event() {}
+func (AnswerAsked) event()      {}
 func (StatusReceived) event()   {}
 func (CoreAnswered) event()     {}
 func (Sent) event()             {}
