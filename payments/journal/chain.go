@@ -35,6 +35,7 @@ type entry struct {
 	Marks    []codeMark
 	PutKeys  []EnrolledKey
 	Nonces   []Nonce
+	Puts     []Put
 }
 
 // sentRow is the part of an outbox row that never changes.
@@ -56,7 +57,7 @@ type part struct {
 }
 
 // partNames name tables in a DamageError. The position is the tag in the chain and must not change.
-var partNames = [...]string{"", "event", "index key", "posting", "claim", "limit use", "inbox entry", "outbox row", "case", "closed case", "enrolment code", "code use", "enrolled key", "nonce"}
+var partNames = [...]string{"", "event", "index key", "posting", "claim", "limit use", "inbox entry", "outbox row", "case", "closed case", "enrolment code", "code use", "enrolled key", "nonce", "value"}
 
 // parts returns the digests of the tables that the step wrote to, in the order of their tags.
 func (e *entry) parts() []part {
@@ -86,6 +87,12 @@ func (e *entry) parts() []part {
 	})
 	ps = addPart(ps, 13, e.Nonces, func(b []byte, x Nonce) []byte {
 		return appendInt(appendTexts(b, x.Nonce, string(x.Data)), nanos(x.Expires))
+	})
+	ps = addPart(ps, 14, e.Puts, func(b []byte, x Put) []byte {
+		if x.Value == nil {
+			return appendTexts(append(b, 0), x.Table, x.Key)
+		}
+		return appendTexts(append(b, 1), x.Table, x.Key, string(x.Value))
 	})
 	return ps
 }
@@ -199,7 +206,18 @@ func (s *Step) entry(pos uint64, seq uint64, events []Event) *entry {
 		n.Data, n.Expires = clone(n.Data), moment(nanos(n.Expires))
 		e.Nonces = append(e.Nonces, n)
 	}
+	for _, p := range s.Puts {
+		e.Puts = append(e.Puts, p.copy())
+	}
 	return e
+}
+
+// copy returns the put with bytes of its own; an empty value stays one, nil stays nil.
+func (p Put) copy() Put {
+	if p.Value != nil {
+		p.Value = append([]byte{}, p.Value...)
+	}
+	return p
 }
 
 func clone[T any](s []T) []T {

@@ -71,6 +71,11 @@ type Journal interface {
 	// Nonce returns what the connector issued under the nonce, or ErrNotFound. Whether it was used is a claim.
 	Nonce(ctx context.Context, nonce string) (Nonce, error)
 
+	// Value returns what was put under the key, or ErrNotFound.
+	Value(ctx context.Context, table, key string) ([]byte, error)
+	// Values returns the table's pairs whose keys begin with prefix, sorted by key; at most max, 0 means 1,000.
+	Values(ctx context.Context, table, prefix string, max int) ([]Put, error)
+
 	// Head returns where the journal-wide chain stands. Kept elsewhere, it lets Verify find even a consistent truncation.
 	Head(ctx context.Context) (Head, error)
 	// Verify checks every chain, every total and every row that a chain covers, from the beginning. It fails with a *DamageError
@@ -105,7 +110,7 @@ type Step struct {
 	Limits      []LimitUse // each fits, or the step fails with a *LimitError
 	Inbox       *InboxEntry
 	Outbox      []OutboxDraft
-	DoneOutbox  []string // ids; done twice is no error
+	DoneOutbox  []string // ids; done twice, or an id that does not exist, is no error
 	RetryOutbox []Retry
 	Cases       []CaseDraft
 	CloseCases  []CaseClose
@@ -116,6 +121,7 @@ type Step struct {
 	MissCode string        // id of a code for which a wrong secret was given: one attempt less. No such code is no error
 	PutKeys  []EnrolledKey // enrols a new kid, or replaces the row of a known one
 	Nonces   []Nonce       // issued by the connector
+	Puts     []Put         // values of the caller\'s own tables
 }
 
 // Draft is an event to append. From and To are equal when it only records evidence.
@@ -298,6 +304,12 @@ type Nonce struct {
 	Nonce   string
 	Expires time.Time
 	Data    []byte
+}
+
+// Put sets a value in a table of the caller's own. Nil deletes it. Every value ever put stays under the journal's chain.
+type Put struct {
+	Table, Key string
+	Value      []byte // at most 64 KiB
 }
 
 // Head is where the journal-wide chain stands after Pos steps.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -125,6 +126,10 @@ func (s Step) copy() Step {
 	for i := range s.Nonces {
 		s.Nonces[i].Data = clone(s.Nonces[i].Data)
 	}
+	s.Puts = clone(s.Puts)
+	for i := range s.Puts {
+		s.Puts[i] = s.Puts[i].copy()
+	}
 	s.Keys, s.SetTimers, s.ClearTimers, s.Postings = clone(s.Keys), clone(s.SetTimers), clone(s.ClearTimers), clone(s.Postings)
 	s.Claims, s.Limits, s.DoneOutbox, s.RetryOutbox = clone(s.Claims), clone(s.Limits), clone(s.DoneOutbox), clone(s.RetryOutbox)
 	s.Cases, s.CloseCases, s.Cursors = clone(s.Cases), clone(s.CloseCases), clone(s.Cursors)
@@ -160,6 +165,7 @@ type memory struct {
 	keys     map[string]EnrolledKey
 	kids     []string
 	nonces   map[string]Nonce
+	values   map[[2]string][]byte
 }
 
 type timerKey struct {
@@ -177,7 +183,7 @@ func newMemory() *memory {
 		records: map[Key]*Record{}, events: map[Key][]Event{}, index: map[IndexKey][]Key{}, timers: map[timerKey]time.Time{},
 		claims: map[Claim]Key{}, limits: map[string]int64{}, inbox: map[[2]string][32]byte{}, outbox: map[string]*OutboxRow{},
 		leased: map[string]time.Time{}, balances: map[balanceKey]int64{}, cases: map[string]*Case{}, cursors: map[string]uint64{},
-		codes: map[string]*Code{}, keys: map[string]EnrolledKey{}, nonces: map[string]Nonce{},
+		codes: map[string]*Code{}, keys: map[string]EnrolledKey{}, nonces: map[string]Nonce{}, values: map[[2]string][]byte{},
 	}
 }
 
@@ -232,11 +238,6 @@ func (m *memory) judge(s *Step, rec *Record, now time.Time) (events []Event, err
 	for _, o := range s.Outbox {
 		if row := m.outbox[o.ID]; row != nil {
 			return nil, &ClaimError{Claim: Claim{ClaimOutbox, o.ID}, Owner: row.Key}
-		}
-	}
-	for _, id := range s.DoneOutbox {
-		if m.outbox[id] == nil {
-			return nil, fmt.Errorf("%w: no outbox row %q", ErrInvalid, id)
 		}
 	}
 	for _, r := range s.RetryOutbox {
@@ -327,6 +328,9 @@ func (m *memory) record(s *Step, rec *Record, events []Event) {
 		m.pending = append(m.pending, o.ID)
 	}
 	for _, id := range s.DoneOutbox {
+		if m.outbox[id] == nil {
+			continue
+		}
 		m.outbox[id].Done = true
 		delete(m.leased, id)
 		m.pending = slices.DeleteFunc(m.pending, func(p string) bool { return p == id })
@@ -374,6 +378,13 @@ func (m *memory) recordRegistry(s *Step) {
 	for _, n := range s.Nonces {
 		n.Expires = moment(nanos(n.Expires))
 		m.nonces[n.Nonce] = n
+	}
+	for _, p := range s.Puts {
+		if p.Value == nil {
+			delete(m.values, [2]string{p.Table, p.Key})
+		} else {
+			m.values[[2]string{p.Table, p.Key}] = p.Value
+		}
 	}
 }
 
@@ -624,6 +635,32 @@ func (m *Memory) Nonce(ctx context.Context, nonce string) (n Nonce, err error) {
 			return ErrNotFound
 		}
 		n.Data = clone(n.Data)
+		return nil
+	})
+}
+
+// Value implements Journal.
+func (m *Memory) Value(ctx context.Context, table, key string) (v []byte, err error) {
+	return v, m.read(ctx, func(st *memory) error {
+		stored, ok := st.values[[2]string{table, key}]
+		if !ok {
+			return ErrNotFound
+		}
+		v = append([]byte{}, stored...)
+		return nil
+	})
+}
+
+// Values implements Journal.
+func (m *Memory) Values(ctx context.Context, table, prefix string, n int) (ps []Put, err error) {
+	return ps, m.read(ctx, func(st *memory) error {
+		for k, v := range st.values {
+			if k[0] == table && strings.HasPrefix(k[1], prefix) {
+				ps = append(ps, Put{table, k[1], append([]byte{}, v...)})
+			}
+		}
+		slices.SortFunc(ps, func(a, b Put) int { return cmp.Compare(a.Key, b.Key) })
+		ps = ps[:min(len(ps), cmp.Or(max(n, 0), 1000))]
 		return nil
 	})
 }

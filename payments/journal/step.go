@@ -120,7 +120,7 @@ func (s *Step) check() error {
 	for what, n := range map[string]int{"events": len(s.Events), "keys": len(s.Keys), "timers": len(s.SetTimers) + len(s.ClearTimers),
 		"postings": len(s.Postings), "claims": len(s.Claims), "limits": len(s.Limits), "outbox": len(s.Outbox),
 		"done outbox": len(s.DoneOutbox), "retries": len(s.RetryOutbox), "cases": len(s.Cases) + len(s.CloseCases),
-		"cursors": len(s.Cursors), "codes": len(s.NewCodes), "registry keys": len(s.PutKeys), "nonces": len(s.Nonces)} {
+		"cursors": len(s.Cursors), "codes": len(s.NewCodes), "registry keys": len(s.PutKeys), "nonces": len(s.Nonces), "values": len(s.Puts)} {
 		if n > maxItems {
 			c.size(what, n, maxItems)
 			break
@@ -217,6 +217,13 @@ func (c *checker) registry(s *Step) {
 		c.size("nonce data", len(n.Data), maxData)
 		c.time("nonce expiry", n.Expires, false)
 		c.once("nonce", nonces, n.Nonce)
+	}
+	values := map[string]bool{}
+	for _, p := range s.Puts {
+		c.text("value table", p.Table)
+		c.text("value key", p.Key)
+		c.size("value", len(p.Value), maxData)
+		c.once("value", values, p.Table+"\x00"+p.Key)
 	}
 }
 
