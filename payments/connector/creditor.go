@@ -5,6 +5,7 @@ import (
 
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
 )
 
 // Reasons that the core gives by itself when it refuses an incoming transfer (ExternalStatusReason1Code).
@@ -167,7 +168,7 @@ func (s *step) confirmed(e StatusReceived) error {
 	}
 	s.trace("pacs.002 received", e.Status+" "+e.Meaning.String())
 	switch e.Meaning {
-	case MeansSettled, MeansSettledCredited, MeansSettledPending:
+	case rail.Settled, rail.SettledCredited, rail.SettledPending:
 		switch p.State {
 		case lifecycle.Accepted:
 			if err := s.move(lifecycle.OnSettlement, e.Report); err != nil {
@@ -183,7 +184,7 @@ func (s *step) confirmed(e StatusReceived) error {
 			return s.late(e, "rail.duplicate")
 		}
 		return s.contradiction(e) // settled although we refused
-	case MeansRejected:
+	case rail.Rejected:
 		switch p.State {
 		case lifecycle.Accepted:
 			if err := s.move(lifecycle.OnLateRejection, e.Report); err != nil {

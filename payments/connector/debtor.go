@@ -8,6 +8,7 @@ import (
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
 )
 
 // checkAnswered makes the payment, or renews check and nonce of one that nobody has authorised yet. Request, payee and amount of
@@ -370,17 +371,17 @@ func (s *step) statusReceived(e StatusReceived) error {
 		(e.EndToEnd != "" && e.EndToEnd != p.Execution.EndToEnd) || (e.UETR != "" && e.UETR != p.Execution.UETR) {
 		return s.mismatch(e)
 	}
-	if p.State == lifecycle.Submitting && e.Meaning != MeansNotFound && e.Meaning != MeansIgnored { // the message has arrived
+	if p.State == lifecycle.Submitting && e.Meaning != rail.NotFound && e.Meaning != rail.Ignored { // the message has arrived
 		if err := s.move(lifecycle.OnSent, e.Report); err != nil {
 			return err
 		}
-		if e.Meaning == MeansWaiting {
+		if e.Meaning == rail.Waiting {
 			s.notify(NoticeReceipt)
 		}
 	}
 	s.trace("pacs.002 received", e.Status+" "+e.Meaning.String())
 	switch e.Meaning {
-	case MeansAccepted:
+	case rail.Accepted:
 		switch p.State {
 		case lifecycle.Submitted, lifecycle.Unknown:
 			return s.accepted(e)
@@ -388,9 +389,9 @@ func (s *step) statusReceived(e StatusReceived) error {
 			return s.late(e, "rail.duplicate")
 		}
 		return s.contradiction(e)
-	case MeansSettled, MeansSettledCredited, MeansSettledPending:
+	case rail.Settled, rail.SettledCredited, rail.SettledPending:
 		return s.settled(e)
-	case MeansRejected:
+	case rail.Rejected:
 		switch {
 		case p.State == lifecycle.Submitted, p.State == lifecycle.Accepted, p.State == lifecycle.Unknown:
 			return s.rejected(e.Status, e.Reason, e.Report)
@@ -404,7 +405,7 @@ func (s *step) statusReceived(e StatusReceived) error {
 			return nil
 		}
 		return s.contradiction(e)
-	case MeansBlocked:
+	case rail.Blocked:
 		if p.State != lifecycle.Settled || !p.Credited.IsZero() {
 			return s.contradiction(e)
 		}
@@ -415,9 +416,9 @@ func (s *step) statusReceived(e StatusReceived) error {
 		s.note("payment.blocked", e.Report)
 		s.openCase(CaseBlocked, e.Status)
 		return nil
-	case MeansNotFound:
+	case rail.NotFound:
 		return s.late(e, "rail.not_found") // no refusal: the ladder goes on, and ends in a case
-	case MeansWaiting:
+	case rail.Waiting:
 		return s.late(e, "rail.waiting")
 	}
 	return s.late(e, "rail.ignored")
@@ -464,7 +465,7 @@ func (s *step) settled(e StatusReceived) error {
 	p := s.p
 	switch p.State {
 	case lifecycle.Settled:
-		if e.Meaning != MeansSettledCredited || !p.Credited.IsZero() {
+		if e.Meaning != rail.SettledCredited || !p.Credited.IsZero() {
 			return s.late(e, "rail.duplicate")
 		}
 		p.Credited, p.Pending, p.Status = s.now, false, e.Status
@@ -478,8 +479,8 @@ func (s *step) settled(e StatusReceived) error {
 	if err := s.move(lifecycle.OnSettlement, e.Report); err != nil {
 		return err
 	}
-	p.Status, p.Reason, p.Pending = e.Status, "", e.Meaning == MeansSettledPending
-	if e.Meaning == MeansSettledCredited {
+	p.Status, p.Reason, p.Pending = e.Status, "", e.Meaning == rail.SettledPending
+	if e.Meaning == rail.SettledCredited {
 		p.Credited = s.now
 	}
 	s.clearAll()
