@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
 )
@@ -21,7 +22,8 @@ type Core struct {
 	Currency    payments.Currency
 	Messages    Messages
 	Answer      time.Duration   // from submitting to the rail's last moment to answer; required
-	Ladder      []time.Duration // waits before each enquiry once the outcome is unknown and the answer is overdue; at most 3
+	Ladder      []time.Duration // when to ask, counted from when the outcome is unknown and the answer overdue; at most 3
+	CaseAfter   time.Duration   // counted likewise: when a person is asked; 0 = Answer after the last enquiry
 	Restore     time.Duration   // from submitting until the payer's money is given back although the outcome is open; 0 = never
 	Confirm     time.Duration   // at the creditor's bank: from our answer to the last moment of the settlement; 0 = Answer
 	Remind      time.Duration   // between reminders of an open case while the outcome is unknown; 0 = 24 h
@@ -48,17 +50,32 @@ const (
 	maxRepeats   = 3  // of our answer to a transfer that is delivered again
 )
 
-// Refusal is the error of Step for an event that must not happen to this payment. The payment is unchanged. Reason is a stable
-// word for programs; Text is for people and has no person's data.
-type Refusal struct{ Step, Reason, Text string }
-
-func (r *Refusal) Error() string {
-	return "connector: refused at " + r.Step + ": " + r.Reason + ": " + r.Text
+// Refusal is the error of Step for an event that must not happen to this payment. The payment is unchanged. Step is one of the
+// verification steps of a mandate, 0 when it is none of them; Reason is a stable word for programs; Text is for people and has no
+// person's data.
+type Refusal struct {
+	Step   intent.Step
+	Reason intent.Reason
+	Text   string
 }
 
-func refuse(step, reason, format string, args ...any) error {
+func (r *Refusal) Error() string { return "connector: refused (" + string(r.Reason) + "): " + r.Text }
+
+func refuse(step intent.Step, reason intent.Reason, format string, args ...any) error {
 	return &Refusal{step, reason, fmt.Sprintf(format, args...)}
 }
+
+// Reasons of refusals that are not about a mandate's own content.
+const (
+	ReasonNotYours      intent.Reason = "not_yours" // the intent is known from another chat
+	ReasonTooLate       intent.Reason = "too_late"  // the payment has moved on; Text says where
+	ReasonTooManyChecks intent.Reason = "too_many_checks"
+	ReasonTooMany       intent.Reason = "too_many_attempts"
+	ReasonUnknownIntent intent.Reason = "intent.unknown"
+	ReasonCurrency      intent.Reason = "currency"
+	ReasonAmountLimit   intent.Reason = "amount.rail" // over the rail's own limit
+	ReasonUnavailable   intent.Reason = "unavailable" // of the bank's own systems
+)
 
 // ErrEvent means that an event cannot concern this payment at all: a programmer's mistake, or a damaged journal.
 var ErrEvent = errors.New("connector: the event does not fit the payment")
@@ -128,7 +145,10 @@ func (s *step) note(typ string, ev Evidence) {
 func (s *step) trace(event, detail string) { s.add(Trace{event, detail}) }
 
 func (s *step) openCase(kind CaseKind, text string) {
-	s.p.CaseOpen = true
+	if slices.Contains(s.p.Cases, kind) {
+		return
+	}
+	s.p.Cases = append(slices.Clone(s.p.Cases), kind)
 	s.add(OpenCase{kind, text})
 	s.trace("case opened", string(kind)+" "+text)
 }
@@ -170,11 +190,13 @@ func (s *step) core(op CoreOp, account payments.Account) {
 
 func (s *step) notify(kind NoticeKind) {
 	s.p.Notices++
-	if s.p.Chat == "" {
-		return
+	row := s.row("chat-" + strconv.FormatUint(s.p.Notices, 10))
+	if s.p.Chat != "" {
+		s.add(Notify{Row: row, Chat: s.p.Chat, Kind: kind, Seq: s.p.Notices, Status: s.p.State, At: s.now})
 	}
-	s.add(Notify{Row: s.row("chat-" + strconv.FormatUint(s.p.Notices, 10)), Chat: s.p.Chat, Kind: kind,
-		Seq: s.p.Notices, Status: s.p.State, At: s.now})
+	for i, chat := range s.p.OtherChats {
+		s.add(Notify{Row: fmt.Sprintf("%s-%d", row, i+1), Chat: chat, Kind: kind, Seq: s.p.Notices, Status: s.p.State, At: s.now})
+	}
 }
 
 func (s *step) post(lines ...Line) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
 )
 
 // Reasons that the core gives by itself when it refuses an incoming transfer (ExternalStatusReason1Code).
@@ -22,7 +23,10 @@ func (s *step) transferReceived(e TransferReceived) error {
 		return s.repeated(e)
 	}
 	*p = Payment{Intent: e.Record, Side: lifecycle.Creditor, Clock: s.now, Amount: e.Amount, Debtor: e.Debtor, Creditor: e.Creditor,
-		Reference: e.Reference, Purpose: e.Purpose, Chat: e.Chat, Execution: e.Execution}
+		Reference: e.Reference, Purpose: e.Purpose, Execution: e.Execution}
+	if len(e.Chats) > 0 {
+		p.Chat, p.OtherChats = e.Chats[0], e.Chats[1:]
+	}
 	p.Execution.Hash = e.Transfer.Hash
 	if err := s.move(lifecycle.OnIncoming, e.Transfer); err != nil {
 		return err
@@ -90,7 +94,13 @@ func (s *step) repeated(e TransferReceived) error {
 		other.Execution = e.Execution
 		return s.reply(other, "RJCT", reasonDuplicate, fmt.Sprintf("%s-other-%d", rowAnswer, p.Late))
 	}
-	s.note("rail.duplicate", e.Transfer)
+	return s.answerAgain("rail.duplicate", e.Transfer)
+}
+
+// answerAgain repeats our answer, a few times at most.
+func (s *step) answerAgain(typ string, ev Evidence) error {
+	p := s.p
+	s.note(typ, ev)
 	if p.Repeats >= maxRepeats {
 		return nil
 	}
@@ -133,11 +143,14 @@ func (s *step) creditor(ev Event) error {
 			return nil
 		}
 		s.note("payment.unconfirmed", clock("confirm"))
-		if !p.CaseOpen {
-			s.openCase(CaseUnconfirmed, string(p.State))
-		}
+		s.openCase(CaseUnconfirmed, string(p.State))
 		s.set(TimerConfirm, s.now.Add(s.cfg.remind()))
 		return nil
+	case AnswerAsked:
+		if !s.bound() {
+			return nil
+		}
+		return s.answerAgain("rail.enquiry", e.Request)
 	case Sent:
 		return nil
 	case Recovered:
@@ -155,7 +168,7 @@ func (s *step) confirmed(e StatusReceived) error {
 	}
 	s.trace("pacs.002 received", e.Status+" "+e.Meaning.String())
 	switch e.Meaning {
-	case MeansSettled, MeansSettledCredited, MeansSettledPending:
+	case rail.Settled, rail.SettledCredited, rail.SettledPending:
 		switch p.State {
 		case lifecycle.Accepted:
 			if err := s.move(lifecycle.OnSettlement, e.Report); err != nil {
@@ -171,7 +184,7 @@ func (s *step) confirmed(e StatusReceived) error {
 			return s.late(e, "rail.duplicate")
 		}
 		return s.contradiction(e) // settled although we refused
-	case MeansRejected:
+	case rail.Rejected:
 		switch p.State {
 		case lifecycle.Accepted:
 			if err := s.move(lifecycle.OnLateRejection, e.Report); err != nil {

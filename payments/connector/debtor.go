@@ -1,13 +1,14 @@
 package connector
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
 )
 
 // checkAnswered makes the payment, or renews check and nonce of one that nobody has authorised yet. Request, payee and amount of
@@ -17,22 +18,22 @@ func (s *step) checkAnswered(e CheckAnswered) error {
 	switch {
 	case p.State == lifecycle.None:
 		if e.Amount.Currency != s.cfg.Currency || !e.Amount.Payable() {
-			return refuse("terms", "currency", "this bank pays %s over %s", s.cfg.Currency, s.cfg.Rail)
+			return refuse(0, ReasonCurrency, "this bank pays %s over %s", s.cfg.Currency, s.cfg.Rail)
 		}
 		if s.cfg.MaxAmount > 0 && e.Amount.Minor > s.cfg.MaxAmount {
-			return refuse("terms", "amount_too_high", "the amount is over the limit of %s", s.cfg.Rail)
+			return refuse(0, ReasonAmountLimit, "the amount is over the limit of %s", s.cfg.Rail)
 		}
 	case p.Side != lifecycle.Debtor || p.Chat != e.Chat:
-		return refuse("state", "not_yours", "the intent is known from another chat")
+		return refuse(0, ReasonNotYours, "the intent is known from another chat")
 	case p.RequestHash != e.RequestHash:
-		return refuse("terms", "other_request", "the intent is known with other terms")
+		return refuse(intent.StepTerms, intent.ReasonRequestHash, "the intent is known with other terms")
 	case p.State != lifecycle.Created && p.State != lifecycle.Presented:
-		return refuse("state", "too_late", "the payment is %s", p.State)
+		return refuse(0, ReasonTooLate, "the payment is %s", p.State)
 	case p.Checks >= maxChecks:
-		return refuse("state", "too_many_checks", "a payee check was given %d times", p.Checks)
+		return refuse(0, ReasonTooManyChecks, "a payee check was given %d times", p.Checks)
 	}
 	if !s.now.Before(e.Expires) {
-		return refuse("expiry", "expired", "the request has expired")
+		return refuse(intent.StepTerms, intent.ReasonRequestExpiry, "the request has expired")
 	}
 	if p.State == lifecycle.None {
 		*p = Payment{Intent: e.Intent, Side: lifecycle.Debtor, Clock: s.now, Amount: e.Amount, Creditor: e.Creditor,
@@ -88,27 +89,27 @@ func (s *step) mandateVerified(e MandateVerified) error {
 	p := s.p
 	switch {
 	case p.Chat != e.Chat:
-		return refuse("state", "not_yours", "the intent is known from another chat")
+		return refuse(0, ReasonNotYours, "the intent is known from another chat")
 	case p.MandateHash == e.MandateHash:
-		return refuse("single_use", "mandate_used", "the mandate was used; the payment is %s", p.State)
+		return refuse(intent.StepSingleUse, intent.ReasonReplay, "the mandate was used; the payment is %s", p.State)
 	case p.State != lifecycle.Presented:
-		return refuse("state", "too_late", "the payment is %s", p.State)
+		return refuse(0, ReasonTooLate, "the payment is %s", p.State)
 	case p.RequestHash != e.RequestHash:
-		return refuse("terms", "other_request", "the mandate is for other terms")
+		return refuse(intent.StepTerms, intent.ReasonRequestHash, "the mandate is for other terms")
 	case p.Nonce != e.Nonce:
-		return refuse("nonce", "other_nonce", "the nonce is not the one of the latest payee check")
+		return refuse(intent.StepContext, intent.ReasonNonceOther, "the nonce is not the one of the latest payee check")
 	case p.Amount != e.Amount:
-		return refuse("terms", "amount", "the amount is not the request's")
+		return refuse(intent.StepTerms, intent.ReasonAmount, "the amount is not the request's")
 	case p.Creditor != e.Creditor:
-		return refuse("terms", "creditor", "the payee is not the request's")
+		return refuse(intent.StepTerms, intent.ReasonPayeeAccount, "the payee is not the request's")
 	case p.Debtor.Account != e.Debtor.Account && p.Debtor.Account != (payments.Account{}):
-		return refuse("terms", "debtor", "the payer's account is not the one of the payee check")
+		return refuse(intent.StepContext, intent.ReasonKeyAccount, "the payer's account is not the one of the payee check")
 	case e.Debtor.Agent != s.cfg.Agent:
-		return refuse("terms", "debtor_agent", "the payer's bank is not this one")
+		return refuse(intent.StepKey, intent.ReasonKeyAgent, "the payer's bank is not this one")
 	case !s.now.Before(e.Expires) || !s.now.Before(p.Expires):
-		return refuse("expiry", "expired", "the request or the mandate has expired")
+		return refuse(intent.StepContext, intent.ReasonExpired, "the request or the mandate has expired")
 	case e.PerPayment > 0 && p.Amount.Minor > e.PerPayment:
-		return refuse("limit", "per_payment", "the amount is over the key's limit for one payment")
+		return refuse(intent.StepLimits, intent.ReasonLimit, "the amount is over the key's limit for one payment")
 	}
 	p.Debtor, p.KeyID, p.MandateHash = e.Debtor, e.KeyID, e.MandateHash
 	if e.Expires.Before(p.Expires) {
@@ -135,11 +136,11 @@ func (s *step) mandateVerified(e MandateVerified) error {
 func (s *step) withdraw(t lifecycle.Trigger, chat, reason string) error {
 	p := s.p
 	if p.Chat != chat {
-		return refuse("state", "not_yours", "the intent is known from another chat")
+		return refuse(0, ReasonNotYours, "the intent is known from another chat")
 	}
 	reserved := p.State == lifecycle.Authorised || p.State == lifecycle.Held
 	if _, err := lifecycle.Next(p.State, t); err != nil {
-		return refuse("state", "too_late", "the payment is %s", p.State)
+		return refuse(0, ReasonTooLate, "the payment is %s", p.State)
 	}
 	p.Reason = reason
 	return s.endUnsent(t, Evidence{Kind: string(t)}, reserved)
@@ -255,17 +256,33 @@ func (s *step) unknown(why string, ev Evidence) error {
 }
 
 // armEnquiry arms the next step of the ladder: an enquiry, never before the answer is overdue, or the case that follows the last.
+// The waits count from the first arming, so that a connector that was down does not ask three times at once.
 func (s *step) armEnquiry() {
-	from := s.now
-	if from.Before(s.p.Deadline) {
-		from = s.p.Deadline
+	p := s.p
+	if p.LadderFrom.IsZero() {
+		p.LadderFrom = s.now
+		if p.LadderFrom.Before(p.Deadline) {
+			p.LadderFrom = p.Deadline
+		}
 	}
-	n := s.p.Enquiries
-	if n < len(s.cfg.Ladder) && n < maxEnquiries {
-		s.set(TimerEnquiry, from.Add(s.cfg.Ladder[n]))
+	at := func(wait time.Duration) time.Time {
+		if t := p.LadderFrom.Add(wait); t.After(s.now) {
+			return t
+		}
+		return s.now
+	}
+	if n := p.Enquiries; n < len(s.cfg.Ladder) && n < maxEnquiries {
+		s.set(TimerEnquiry, at(s.cfg.Ladder[n]))
 		return
 	}
-	s.set(TimerCase, from.Add(s.cfg.Answer))
+	wait := s.cfg.CaseAfter
+	if wait == 0 {
+		wait = s.cfg.Answer
+		if n := min(len(s.cfg.Ladder), maxEnquiries); n > 0 {
+			wait += s.cfg.Ladder[n-1]
+		}
+	}
+	s.set(TimerCase, at(wait))
 }
 
 func (s *step) timerFired(e TimerFired) error {
@@ -291,9 +308,7 @@ func (s *step) timerFired(e TimerFired) error {
 		return s.enquire()
 	case TimerCase:
 		s.note("payment.unresolved", clock("case"))
-		if !p.CaseOpen {
-			s.openCase(CaseUnknown, string(p.State))
-		}
+		s.openCase(CaseUnknown, string(p.State))
 		s.set(TimerCase, s.now.Add(s.cfg.remind()))
 	default:
 		return fmt.Errorf("%w: timer %q", ErrEvent, e.Name)
@@ -356,17 +371,17 @@ func (s *step) statusReceived(e StatusReceived) error {
 		(e.EndToEnd != "" && e.EndToEnd != p.Execution.EndToEnd) || (e.UETR != "" && e.UETR != p.Execution.UETR) {
 		return s.mismatch(e)
 	}
-	if p.State == lifecycle.Submitting && e.Meaning != MeansNotFound && e.Meaning != MeansIgnored { // the message has arrived
+	if p.State == lifecycle.Submitting && e.Meaning != rail.NotFound && e.Meaning != rail.Ignored { // the message has arrived
 		if err := s.move(lifecycle.OnSent, e.Report); err != nil {
 			return err
 		}
-		if e.Meaning == MeansWaiting {
+		if e.Meaning == rail.Waiting {
 			s.notify(NoticeReceipt)
 		}
 	}
 	s.trace("pacs.002 received", e.Status+" "+e.Meaning.String())
 	switch e.Meaning {
-	case MeansAccepted:
+	case rail.Accepted:
 		switch p.State {
 		case lifecycle.Submitted, lifecycle.Unknown:
 			return s.accepted(e)
@@ -374,9 +389,9 @@ func (s *step) statusReceived(e StatusReceived) error {
 			return s.late(e, "rail.duplicate")
 		}
 		return s.contradiction(e)
-	case MeansSettled, MeansSettledCredited, MeansSettledPending:
+	case rail.Settled, rail.SettledCredited, rail.SettledPending:
 		return s.settled(e)
-	case MeansRejected:
+	case rail.Rejected:
 		switch {
 		case p.State == lifecycle.Submitted, p.State == lifecycle.Accepted, p.State == lifecycle.Unknown:
 			return s.rejected(e.Status, e.Reason, e.Report)
@@ -390,7 +405,7 @@ func (s *step) statusReceived(e StatusReceived) error {
 			return nil
 		}
 		return s.contradiction(e)
-	case MeansBlocked:
+	case rail.Blocked:
 		if p.State != lifecycle.Settled || !p.Credited.IsZero() {
 			return s.contradiction(e)
 		}
@@ -401,9 +416,9 @@ func (s *step) statusReceived(e StatusReceived) error {
 		s.note("payment.blocked", e.Report)
 		s.openCase(CaseBlocked, e.Status)
 		return nil
-	case MeansNotFound:
+	case rail.NotFound:
 		return s.late(e, "rail.not_found") // no refusal: the ladder goes on, and ends in a case
-	case MeansWaiting:
+	case rail.Waiting:
 		return s.late(e, "rail.waiting")
 	}
 	return s.late(e, "rail.ignored")
@@ -439,7 +454,9 @@ func (s *step) accepted(e StatusReceived) error {
 	}
 	s.p.Status, s.p.Reason = e.Status, ""
 	s.clear(TimerEnquiry, TimerCase)
-	s.set(TimerAnswer, s.now.Add(s.cfg.Answer))
+	s.p.LadderFrom = time.Time{} // the rail has spoken: the waits count anew, the number of enquiries does not
+	s.p.Deadline = s.now.Add(s.cfg.Answer)
+	s.set(TimerAnswer, s.p.Deadline)
 	s.notify(NoticeReceipt)
 	return nil
 }
@@ -448,7 +465,7 @@ func (s *step) settled(e StatusReceived) error {
 	p := s.p
 	switch p.State {
 	case lifecycle.Settled:
-		if e.Meaning != MeansSettledCredited || !p.Credited.IsZero() {
+		if e.Meaning != rail.SettledCredited || !p.Credited.IsZero() {
 			return s.late(e, "rail.duplicate")
 		}
 		p.Credited, p.Pending, p.Status = s.now, false, e.Status
@@ -462,8 +479,8 @@ func (s *step) settled(e StatusReceived) error {
 	if err := s.move(lifecycle.OnSettlement, e.Report); err != nil {
 		return err
 	}
-	p.Status, p.Reason, p.Pending = e.Status, "", e.Meaning == MeansSettledPending
-	if e.Meaning == MeansSettledCredited {
+	p.Status, p.Reason, p.Pending = e.Status, "", e.Meaning == rail.SettledPending
+	if e.Meaning == rail.SettledCredited {
 		p.Credited = s.now
 	}
 	s.clearAll()
@@ -502,11 +519,4 @@ func (s *step) rejected(status, reason string, ev Evidence) error {
 	s.notify(NoticeReceipt)
 	s.trace("rejected", reason)
 	return nil
-}
-
-// IsRefusal returns the refusal in err, or nil.
-func IsRefusal(err error) *Refusal {
-	var r *Refusal
-	errors.As(err, &r)
-	return r
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/rail"
 )
 
 // Event is something that happened to one payment: an input of Step. Whoever makes it has checked signatures and formats; what it
@@ -73,18 +74,21 @@ type (
 		Creditor  Party
 		Reference string
 		Purpose   string
-		Chat      string // the payee's; empty if there is none
-		Refuse    string // ISO reason when the account cannot take it (AC03, AC04 …); empty when it can
+		Chats     []string // the payee's; empty if there is none
+		Refuse    string   // ISO reason when the account cannot take it (AC03, AC04 …); empty when it can
 		Transfer  Evidence
 	}
+
+	// AnswerAsked: the rail asks what we answered (pacs.028).
+	AnswerAsked struct{ Request Evidence }
 )
 
 // Both sides.
 type (
 	// StatusReceived: a pacs.002 about this payment.
 	StatusReceived struct {
-		Meaning   MeaningKind
-		Status    string // TxSts
+		Meaning   rail.Kind // what the status means for money, as the rail's profile reads it
+		Status    string    // TxSts
 		Reason    string
 		Original  string              // OrgnlMsgId; must name our message
 		EndToEnd  payments.EndToEndID // empty if the message has none
@@ -115,27 +119,6 @@ type (
 	}
 )
 
-// MeaningKind is what a status means for money, as the rail's profile reads it.
-type MeaningKind uint8
-
-// The meanings.
-const (
-	MeansIgnored         MeaningKind = iota
-	MeansWaiting                     // received, nothing decided
-	MeansAccepted                    // positive, but not settled
-	MeansSettled                     // money has moved
-	MeansSettledCredited             // and the payee has it
-	MeansSettledPending              // money has moved, posting is open (ACWP)
-	MeansRejected                    // no money moved and none will
-	MeansBlocked                     // after SettledPending: frozen
-	MeansNotFound                    // the rail knows no such transfer: no refusal by itself
-)
-
-var meaningNames = [...]string{"ignored", "waiting", "accepted", "settled", "settled and credited", "settled, posting pending", "rejected", "blocked", "not found"}
-
-// String names the meaning.
-func (k MeaningKind) String() string { return meaningNames[min(int(k), len(meaningNames)-1)] }
-
 // SendResult is what is known after a message was handed to the transport.
 type SendResult uint8
 
@@ -164,6 +147,7 @@ func (Declined) event()         {}
 func (Cancelled) event()        {}
 func (Recovered) event()        {}
 func (TransferReceived) event() {}
+func (AnswerAsked) event()      {}
 func (StatusReceived) event()   {}
 func (CoreAnswered) event()     {}
 func (Sent) event()             {}

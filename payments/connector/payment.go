@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/lifecycle"
 )
 
@@ -26,33 +27,34 @@ type Payment struct {
 	Purpose   string    `json:",omitempty"` // ISO external purpose code
 	Expires   time.Time `json:",omitzero"`  // of the request, and after the mandate the earlier of both
 
-	Chat        string `json:",omitempty"` // where our customer hears of it; empty if the customer has no chat with us
-	RequestHash Digest // hash of the payee's request
-	MandateHash Digest // zero before the mandate
-	Check       Check  // the latest payee check that we gave
-	Nonce       string `json:",omitempty"` // the latest nonce that we gave with it; a mandate must carry it
-	Checks      int    `json:",omitempty"` // how many payee checks were given
-	KeyID       string `json:",omitempty"` // of the payer's key
-	Budget      Budget // what the mandate took from the key's limit, to be given back if the payment ends without moving money
+	Chat        string   `json:",omitempty"` // where our customer hears of it; empty if the customer has no chat with us
+	OtherChats  []string `json:",omitempty"` // and where else, at the creditor\'s bank
+	RequestHash Digest   // hash of the payee's request
+	MandateHash Digest   // zero before the mandate
+	Check       Check    // the latest payee check that we gave
+	Nonce       string   `json:",omitempty"` // the latest nonce that we gave with it; a mandate must carry it
+	Checks      int      `json:",omitempty"` // how many payee checks were given
+	KeyID       string   `json:",omitempty"` // of the payer's key
+	Budget      Budget   // what the mandate took from the key's limit, to be given back if the payment ends without moving money
 
-	Execution    Execution // ids of the one transfer; zero before submitting
-	Deadline     time.Time `json:",omitzero"`  // when the rail's answer is due
-	Enquiries    int       `json:",omitempty"` // pacs.028 decided so far
-	Answer       string    `json:",omitempty"` // at the creditor's bank: the status that we answered
-	AnswerReason string    `json:",omitempty"` // and its reason
-	Repeats      int       `json:",omitempty"` // at the creditor's bank: how often the answer was repeated
-	Status       string    `json:",omitempty"` // ISO status of the latest word that counted, such as ACSC
-	Reason       string    `json:",omitempty"` // ISO reason, such as AC03, or one of ours in lower case
-	Restored     time.Time `json:",omitzero"`  // when the payer's hold was given back with the outcome open
-	Credited     time.Time `json:",omitzero"`  // when the payee's credit was confirmed
-	Pending      bool      `json:",omitempty"` // settled, but the payee's bank has not posted it (ACWP)
-	Blocked      bool      `json:",omitempty"` // settled, and frozen at the payee's bank (BLCK)
-	CaseOpen     bool      `json:",omitempty"` // a person has been asked to look at it
-	Late         int       `json:",omitempty"` // rail messages recorded after the end
-	Notices      uint64    `json:",omitempty"` // receipts and notices given so far: their sequence
-	RailRows     int       `json:",omitempty"` // messages for the rail so far
-	TimersSet    []Timer   `json:",omitempty"` // armed timers, by name
-	CreditedBy   string    `json:",omitempty"` // core-bank reference of the credit
+	Execution    Execution  // ids of the one transfer; zero before submitting
+	Deadline     time.Time  `json:",omitzero"`  // when the rail's answer is due
+	Enquiries    int        `json:",omitempty"` // pacs.028 decided so far
+	LadderFrom   time.Time  `json:",omitzero"`  // from when the waits of the ladder count
+	Answer       string     `json:",omitempty"` // at the creditor's bank: the status that we answered
+	AnswerReason string     `json:",omitempty"` // and its reason
+	Repeats      int        `json:",omitempty"` // at the creditor's bank: how often the answer was repeated
+	Status       string     `json:",omitempty"` // ISO status of the latest word that counted, such as ACSC
+	Reason       string     `json:",omitempty"` // ISO reason, such as AC03, or one of ours in lower case
+	Restored     time.Time  `json:",omitzero"`  // when the payer's hold was given back with the outcome open
+	Credited     time.Time  `json:",omitzero"`  // when the payee's credit was confirmed
+	Pending      bool       `json:",omitempty"` // settled, but the payee's bank has not posted it (ACWP)
+	Blocked      bool       `json:",omitempty"` // settled, and frozen at the payee's bank (BLCK)
+	Cases        []CaseKind `json:",omitempty"` // a person has been asked to look, once per kind
+	Late         int        `json:",omitempty"` // rail messages recorded after the end
+	Notices      uint64     `json:",omitempty"` // receipts and notices given so far: their sequence
+	TimersSet    []Timer    `json:",omitempty"` // armed timers, by name
+	CreditedBy   string     `json:",omitempty"` // core-bank reference of the credit
 }
 
 // Digest is a SHA-256 hash; as text it is 64 hexadecimal digits, and nothing when it is zero.
@@ -85,22 +87,12 @@ type Party struct {
 
 // Check is the answer of a payee check (EPC verification of payee, or the local one).
 type Check struct {
-	Result  CheckResult
+	Result  intent.MatchResult
 	Matched payments.Name `json:"-"` // the account holder's name, only with CloseMatch
 	Ref     string        `json:",omitempty"`
 	At      time.Time     `json:",omitzero"`
+	Expires time.Time     `json:",omitzero"` // the nonce given with it is of no use from then on
 }
-
-// CheckResult is the result of a payee check in the words of the EPC scheme.
-type CheckResult string
-
-// The four results. NotPossible is also what a time-out, an unknown bank and a closed account give.
-const (
-	Match       CheckResult = "MTCH"
-	CloseMatch  CheckResult = "CMTC"
-	NoMatch     CheckResult = "NMTC"
-	NotPossible CheckResult = "NOAP"
-)
 
 // Budget is what an authorised payment takes from a limit.
 type Budget struct {
