@@ -21,12 +21,6 @@ type Parts struct {
 // the wrapper declares: then they are copies with these declarations added to their root.
 func Split(wire []byte, want Wrapper) (Parts, error) { return Parts{}, errSoon }
 
-// Validate checks a document (or AppHdr element) against the ISO schema of its namespace. The error is a *Fault, the first found.
-func Validate(doc []byte) error { return errSoon }
-
-// ValidateAll is Validate that goes on after a fault, up to 100 of them.
-func ValidateAll(doc []byte) []Fault { return nil }
-
 func (h *Header) Append(dst []byte) ([]byte, error)         { return dst, errSoon }
 func (m *CreditTransfer) Append(dst []byte) ([]byte, error) { return dst, errSoon }
 func (m *StatusReport) Append(dst []byte) ([]byte, error)   { return dst, errSoon }
