@@ -102,3 +102,45 @@ func isUUID(s string, version byte) bool {
 	}
 	return true
 }
+
+// CheckLEI verifies a legal entity identifier (ISO 17442): 18 capitals or digits and two check digits, mod 97-10.
+func CheckLEI(s string) error {
+	if len(s) != 20 || !isDigit(s[18]) || !isDigit(s[19]) || mod97(s) != 1 {
+		return errors.New("payments: not a legal entity identifier with right check digits")
+	}
+	return nil
+}
+
+// CheckReference verifies a payee's reference (CdtrRefInf/Ref): 1 to 35 characters of the set that every rail carries (letters,
+// digits, space and / - ? : ( ) . , ' +, from EPC217-08), without space or slash at an end and without "//". One in the shape of
+// an ISO 11649 reference ("RF" and two digits) must have right check digits.
+func CheckReference(s string) error {
+	if len(s) == 0 || len(s) > 35 {
+		return errors.New("payments: reference must have 1 to 35 characters")
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && !isDigit(c) && strings.IndexByte(" /-?:().,'+", c) < 0 {
+			return errors.New("payments: reference has a character that rails do not carry")
+		}
+	}
+	if strings.Trim(s, " /") != s || strings.Contains(s, "//") {
+		return errors.New("payments: reference has a space or slash at an end, or a double slash")
+	}
+	if looksLikeRF(s) {
+		return CheckRF(s)
+	}
+	return nil
+}
+
+func looksLikeRF(s string) bool {
+	return len(s) >= 5 && s[:2] == "RF" && isDigit(s[2]) && isDigit(s[3])
+}
+
+// CheckRF verifies an ISO 11649 creditor reference: "RF", two check digits and 1 to 21 capitals or digits, mod 97-10.
+func CheckRF(s string) error {
+	if !looksLikeRF(s) || len(s) > 25 || mod97(s[4:]+s[:4]) != 1 {
+		return errors.New("payments: not an ISO 11649 reference with right check digits")
+	}
+	return nil
+}

@@ -1,0 +1,163 @@
+package connector
+
+import (
+	"time"
+
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/rail"
+)
+
+// Event is something that happened to one payment: an input of Step. Whoever makes it has checked signatures and formats; what it
+// says about the payment is checked by Step.
+type Event interface{ event() }
+
+// Evidence is the exact bytes that an event rests on and their hash; the journal keeps both.
+type Evidence struct {
+	Kind  string // "request", "mandate", "pacs.002" …
+	Hash  [32]byte
+	Bytes []byte
+}
+
+// Debtor's side.
+type (
+	// CheckAnswered: the payer showed us a payee-signed request, and the payee check has its answer. It makes the payment, or
+	// refreshes check and nonce while nothing is authorised.
+	CheckAnswered struct {
+		Intent      payments.IntentID
+		Chat        string // the payer's
+		Amount      payments.Amount
+		Creditor    Party
+		Debtor      Party // account and agent that the payer means to pay from; the account may be none
+		Reference   string
+		Purpose     string
+		Expires     time.Time
+		RequestHash [32]byte
+		Request     Evidence
+		Check       Check
+		Nonce       string
+	}
+
+	// MandateVerified: the payer's mandate passed every offline check (signature, enrolled key, audience, window, request).
+	MandateVerified struct {
+		Chat        string
+		KeyID       string
+		Amount      payments.Amount
+		Debtor      Party // name as the core bank or the enrolment has it
+		Creditor    Party
+		RequestHash [32]byte
+		MandateHash [32]byte
+		Nonce       string
+		Expires     time.Time
+		PerPayment  int64 // limit of the key in minor units; 0 = none
+		PerDay      int64 // likewise, for all payments of one UTC day
+		Mandate     Evidence
+	}
+
+	// Declined: the payer said no.
+	Declined struct{ Chat, Reason string }
+
+	// Cancelled: payer or payee withdraws.
+	Cancelled struct{ Chat, Reason string }
+
+	// Recovered: the process has started again and found this payment in its journal.
+	Recovered struct{}
+)
+
+// Creditor's side.
+type (
+	// TransferReceived: the rail asks us to take a transfer for an account of ours.
+	TransferReceived struct {
+		Record    payments.IntentID // see RecordID
+		Execution Execution
+		Amount    payments.Amount
+		Debtor    Party
+		Creditor  Party
+		Reference string
+		Purpose   string
+		Chats     []string // the payee's; empty if there is none
+		Refuse    string   // ISO reason when the account cannot take it (AC03, AC04 …); empty when it can
+		Transfer  Evidence
+	}
+
+	// AnswerAsked: the rail asks what we answered (pacs.028).
+	AnswerAsked struct{ Request Evidence }
+)
+
+// Both sides.
+type (
+	// StatusReceived: a pacs.002 about this payment.
+	StatusReceived struct {
+		Meaning   rail.Kind // what the status means for money, as the rail's profile reads it
+		Status    string    // TxSts
+		Reason    string
+		Original  string              // OrgnlMsgId; must name our message
+		EndToEnd  payments.EndToEndID // empty if the message has none
+		UETR      payments.UETR       // empty if the message has none
+		MessageID string
+		Report    Evidence
+	}
+
+	// CoreAnswered: the core bank answered a call for good. Calls that got no answer are repeated, not reported.
+	CoreAnswered struct {
+		Op     CoreOp
+		OK     bool
+		Reason string // ISO reason when not OK, such as AM04
+		Ref    string
+	}
+
+	// Sent: what became of a message that was handed to the rail's transport.
+	Sent struct {
+		Row    string
+		Result SendResult
+		Reason string // when refused: what the transport said, in a word
+	}
+
+	// TimerFired: a timer of this payment is due.
+	TimerFired struct {
+		Name TimerName
+		At   time.Time // as it was armed; a timer that was moved since is ignored
+	}
+)
+
+// SendResult is what is known after a message was handed to the transport.
+type SendResult uint8
+
+// The results. The zero value is the cautious one.
+const (
+	SentAmbiguous SendResult = iota // it may have arrived
+	SentAccepted                    // the rail has it
+	SentRefused                     // the rail refused it at the door and will not act on it
+	SentNot                         // no byte of it arrived, and it will not be tried again
+)
+
+// CoreOp is a call to the core bank.
+type CoreOp string
+
+// The calls. Each is idempotent by its key.
+const (
+	CoreReserve CoreOp = "reserve" // hold the payer's money
+	CorePost    CoreOp = "post"    // the held money has left
+	CoreRelease CoreOp = "release" // give the hold back; also bars a later reserve with this key
+	CoreCredit  CoreOp = "credit"  // the payee's money has arrived
+)
+
+func (CheckAnswered) event()    {}
+func (MandateVerified) event()  {}
+func (Declined) event()         {}
+func (Cancelled) event()        {}
+func (Recovered) event()        {}
+func (TransferReceived) event() {}
+func (AnswerAsked) event()      {}
+func (StatusReceived) event()   {}
+func (CoreAnswered) event()     {}
+func (Sent) event()             {}
+func (TimerFired) event()       {}
+
+// RecordID returns the journal's id of an incoming transfer: the intent that its end-to-end id was derived from, or a derived id
+// when the transfer was not asked for by one of our intents. The same transfer always gets the same id.
+func RecordID(x Execution) payments.IntentID {
+	if id, ok := payments.IntentFromEndToEnd(x.EndToEnd); ok {
+		return id
+	}
+	return foreignID("transfer", string(x.From), string(x.UETR), string(x.EndToEnd), x.TransactionID)
+}

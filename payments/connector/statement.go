@@ -1,0 +1,94 @@
+package connector
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
+)
+
+// bankStatements signs what the bank tells its customers.
+type bankStatements struct {
+	id  string // issuer: the connector's id
+	key ed25519.PrivateKey
+}
+
+// NewStatements returns the Statements of a bank: id is the connector's id, key its Ed25519 key.
+func NewStatements(id string, key ed25519.PrivateKey) Statements { return bankStatements{id, key} }
+
+func (b bankStatements) Statement(p Payment, n Notify) (m ChatMessage, err error) {
+	switch n.Kind {
+	case NoticeCheck:
+		m.MediaType = intent.MediaPayeeCheck
+		m.Fallback = "Payee check: " + string(p.Check.Result)
+		m.Body, err = checkOf(b.id, p).Sign(b.key)
+	case NoticeReceipt:
+		m.MediaType = intent.MediaReceipt
+		m.Fallback = "Payment of " + p.Amount.String() + ": " + receiptText(p)
+		r := intent.Receipt{Issuer: b.id, Intent: p.Intent, Status: intent.Status(n.Status), Reason: p.Reason,
+			ISO: intent.ISOStatus{Status: p.Status}, Amount: p.Amount, EndToEndID: p.Execution.EndToEnd, UETR: p.Execution.UETR,
+			RequestHash: intent.Hash(p.RequestHash), MandateHash: intent.Hash(p.MandateHash), At: n.At, Seq: n.Seq, CreditedAt: p.Credited}
+		if p.Status == "RJCT" {
+			r.ISO.Reason = p.Reason
+		}
+		if !p.Restored.IsZero() && p.UnknownMoney() {
+			r.Reason = "payer_restored"
+		}
+		m.Body, err = r.Sign(b.key)
+	case NoticeCredited:
+		m.MediaType = intent.MediaCredited
+		m.Fallback = "Credited: " + p.Amount.String()
+		c := intent.Credited{Issuer: b.id, EndToEndID: p.Execution.EndToEnd, UETR: p.Execution.UETR, Amount: p.Amount,
+			Account: p.Creditor.Account, Reference: printable(p.Reference), At: n.At}
+		if id, ok := payments.IntentFromEndToEnd(p.Execution.EndToEnd); ok {
+			c.Intent = id
+		}
+		m.Body, err = c.Sign(b.key)
+	default:
+		err = fmt.Errorf("%w: notice %q", ErrEvent, n.Kind)
+	}
+	return m, err
+}
+
+// checkOf returns the payee check as it was given with the payment's latest nonce.
+func checkOf(audience string, p Payment) intent.PayeeCheck {
+	return intent.PayeeCheck{Intent: p.Intent, RequestHash: intent.Hash(p.RequestHash), Result: p.Check.Result, MatchedName: p.Check.Matched,
+		Ref: p.Check.Ref, At: p.Check.At, Nonce: p.Nonce, Audience: audience, Expires: p.Check.Expires}
+}
+
+// receiptText says in a few words how the payment stands. What is open is never called failed.
+func receiptText(p Payment) string {
+	switch {
+	case p.UnknownMoney() && !p.Restored.IsZero():
+		return "not confirmed; the money is back on the account, the payment is being checked. Do not pay again"
+	case p.State == "unknown":
+		return "not confirmed yet, being checked. Do not pay again"
+	case p.Reason != "":
+		return string(p.State) + " (" + p.Reason + ")"
+	}
+	return string(p.State)
+}
+
+// refusal is a bank-signed statement that nothing was done.
+func (b bankStatements) refusal(about string, id payments.IntentID, r *Refusal, at time.Time) (ChatMessage, error) {
+	text := r.Text
+	if len(text) > 200 {
+		text = strings.ToValidUTF8(text[:200], "")
+	}
+	body, err := intent.Refusal{Issuer: b.id, About: about, Intent: id, Step: r.Step, Reason: r.Reason, Text: strings.TrimSpace(printable(text)), At: at}.Sign(b.key)
+	return ChatMessage{MediaType: intent.MediaRefusal, Fallback: "Refused: " + string(r.Reason), Body: body}, err
+}
+
+// printable replaces what must not be in a statement: controls and characters that hide or reorder text.
+func printable(s string) string {
+	return strings.TrimSpace(strings.Map(func(r rune) rune {
+		if r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Zs, r) && r != unicode.ReplacementChar {
+			return r
+		}
+		return '.'
+	}, s))
+}

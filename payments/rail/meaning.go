@@ -1,0 +1,109 @@
+package rail
+
+import "github.com/parleypay/parley/payments/iso20022"
+
+// Kind is what an answer means for the money. The zero Kind changes nothing.
+type Kind uint8
+
+const (
+	Ignored         Kind = iota // says nothing about the money, or not by one who may say it: record it and keep waiting
+	Waiting                     // the rail has the message; nothing is decided
+	Accepted                    // positive, not settled
+	Settled                     // settled, final
+	SettledCredited             // settled, and the creditor's account is credited
+	SettledPending              // settled, not yet credited (ACWP)
+	Rejected                    // refused, no money moved; never so after a settled answer
+	Blocked                     // settled and frozen at the creditor's bank: neither credited nor returned
+	NotFound                    // the rail has no record of the original; not a refusal by itself
+)
+
+// String returns the name in lower case.
+func (k Kind) String() string {
+	names := [...]string{"ignored", "waiting", "accepted", "settled", "settled, credited", "settled, pending", "rejected", "blocked", "not found"}
+	if int(k) < len(names) {
+		return names[k]
+	}
+	return "invalid"
+}
+
+// Final reports whether no further answer is needed to know where the money is.
+func (k Kind) Final() bool {
+	return k == Settled || k == SettledCredited || k == SettledPending || k == Rejected || k == Blocked
+}
+
+// Sender is whose word a status report is. The zero Sender is the less trusted one.
+type Sender uint8
+
+const (
+	Participant Sender = iota // another bank, passed on by the rail
+	Service                   // the rail itself
+)
+
+// Meaning is an answer as a payment's state machine takes it. What it means also depends on the state before: after a settled answer
+// no later one unsettles (money comes back only as a new payment), and the state machine sees to that.
+type Meaning struct {
+	Kind   Kind
+	Status string // TxSts as it came
+	Reason string // Rsn/Cd or Rsn/Prtry as it came
+}
+
+type meaningKey struct {
+	from   Sender
+	status string
+}
+
+// The tables of rails.md, section 2: the same code has another force on each rail and from each sender. What is not in a table is
+// Ignored. RJCT with the profile's not-found reason is NotFound.
+var fednowMeanings = map[meaningKey]Kind{
+	{Service, "ACSC"}: Settled, // only the service says it
+	{Service, "ACCC"}: SettledCredited,
+	{Service, "ACWP"}: SettledPending,
+	{Service, "BLCK"}: Blocked,
+	{Service, "ACTC"}: Accepted, // a technical receipt: wait
+	{Service, "PDNG"}: Accepted,
+	{Service, "RCVD"}: Waiting,
+	{Service, "RJCT"}: Rejected,
+
+	{Participant, "ACTC"}: Accepted,
+	{Participant, "ACWP"}: Accepted,
+	{Participant, "ACCC"}: Accepted,
+	{Participant, "PDNG"}: Accepted,
+	{Participant, "RJCT"}: Rejected,
+}
+
+var sctinstMeanings = map[meaningKey]Kind{
+	{Service, "ACCP"}: Settled, // the clearing mechanism's confirmation
+	{Service, "ACSC"}: Settled,
+	{Service, "ACCC"}: SettledCredited,
+	{Service, "ACWP"}: SettledPending,
+	{Service, "BLCK"}: Blocked,
+	{Service, "ACSP"}: Accepted,
+	{Service, "PDNG"}: Accepted,
+	{Service, "ACTC"}: Waiting,
+	{Service, "RCVD"}: Waiting,
+	{Service, "RJCT"}: Rejected,
+
+	{Participant, "ACCP"}: Accepted, // the creditor's bank's yes; settled when the mechanism says so
+	{Participant, "RJCT"}: Rejected,
+}
+
+// Meaning says what a status report from that sender means on this rail.
+func (p *Profile) Meaning(from Sender, r *iso20022.StatusReport) Meaning {
+	m := Meaning{Status: r.Status, Reason: r.Reason}
+	if m.Reason == "" {
+		m.Reason = r.ReasonPrtry
+	}
+	m.Kind = p.meanings[meaningKey{from, r.Status}]
+	if m.Kind == Rejected && from == Service && m.Reason == p.Codes.NotFound {
+		m.Kind = NotFound
+	}
+	return m
+}
+
+// Sender says whose word m's status report is: the rail's only when the header comes from the rail and the report is instructed by it.
+func (p *Profile) Sender(m *Message) Sender {
+	if m.Status != nil && m.Header.From == p.Service && (m.Status.Instructing.ID == p.Service || m.Status.Instructing.ID == "") {
+		return Service
+	}
+	return Participant
+}
