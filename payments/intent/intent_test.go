@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"testing"
 	"time"
 
@@ -130,3 +131,5 @@ func TestMandateVerifies(t *testing.T) {
 		t.Errorf("verified mandate differs from what was signed")
 	}
 }
+
+func sha256Of(s string) [32]byte { return sha256.Sum256([]byte(s)) }
