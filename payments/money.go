@@ -13,23 +13,6 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// Currency is an ISO 4217 alphabetic code, such as "EUR".
-type Currency string
-
-// ParseCurrency returns the currency with that ISO 4217 code. It refuses codes that are not in the table, and lower case.
-func ParseCurrency(code string) (Currency, error) {
-	if _, ok := currencyDigits[Currency(code)]; !ok {
-		return "", fmt.Errorf("payments: unknown currency %.8q", code)
-	}
-	return Currency(code), nil
-}
-
-// Digits returns the number of decimals of the currency's minor unit (ISO 4217), and false for an unknown currency.
-func (c Currency) Digits() (int, bool) {
-	d, ok := currencyDigits[c]
-	return d, ok
-}
-
 // Amount is a sum in minor units: {1050, "EUR"} is EUR 10.50, {1050, "JPY"} is JPY 1050. The zero Amount is never payable.
 type Amount struct {
 	Minor    int64
