@@ -14,6 +14,9 @@ func fednow() *Profile {
 		MsgTransfer: "FedNowCustomerCreditTransfer",
 		MsgStatus:   "FedNowPaymentStatus",
 		MsgRequest:  "FedNowPaymentStatusRequest",
+		// Sent by the service, not read here.
+		"pacs.004.001.10": "FedNowPaymentReturn",
+		"admi.004.001.02": "FedNowBroadcast",
 	}
 	return &Profile{
 		Name:      "fednow",
@@ -33,6 +36,7 @@ func fednow() *Profile {
 		Categories:          []string{"CONS", "BIZZ"},
 		ChargeBearer:        "SLEV",
 		RejectAfterAccepted: true,
+		ReturnDef:           "pacs.004.001.10",
 		Yes:                 "ACTC",
 		ParticipantStatus:   []string{"ACTC", "ACWP", "ACCC", "PDNG", "BLCK", "RJCT"},
 		// The service's own list of proprietary reasons is public only for E990; the simulator writes the letters of the ISO code.

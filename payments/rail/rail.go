@@ -100,11 +100,12 @@ type Profile struct {
 	LocalCode, LocalPrtry  string   // PmtTpInf/LclInstrm
 	Categories             []string // PmtTpInf/CtgyPurp/Prtry allowed, the first is the default; empty if the rail has none
 	ChargeBearer           string
-	GroupLevel             bool // settlement date, payment type and original message stand at group level
-	TransactionIDRequired  bool // PmtId/TxId
-	AcceptanceTimeRequired bool // AccptncDtTm, set by NewTransfer
-	RejectAfterAccepted    bool // a positive answer short of settlement may still be followed by RJCT
-	Yes                    string
+	GroupLevel             bool     // settlement date, payment type and original message stand at group level
+	TransactionIDRequired  bool     // PmtId/TxId
+	AcceptanceTimeRequired bool     // AccptncDtTm, set by NewTransfer
+	RejectAfterAccepted    bool     // a positive answer short of settlement may still be followed by RJCT
+	ReturnDef              string   // definition of the rail's pacs.004
+	Yes                    string   // see AnswerYes
 	ParticipantStatus      []string // what a participant may say in a pacs.002
 	ParticipantReasonPrtry bool     // whether a participant may give Rsn/Prtry
 	ServiceReasonIsPrtry   bool     // the rail itself gives Rsn/Prtry

@@ -30,6 +30,7 @@ func sctinst() *Profile {
 		TransactionIDRequired:  true,
 		AcceptanceTimeRequired: true,
 		RejectAfterAccepted:    true,
+		ReturnDef:              "pacs.004.001.09",
 		Yes:                    "ACCP",
 		ParticipantStatus:      []string{"ACCP", "RJCT"},
 		Codes:                  Codes{NoFunds: "AM23", CreditorTimeout: "AB05", UnknownAgent: "RC07", TooLate: "TM01", NotFound: "AG09"},

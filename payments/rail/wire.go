@@ -33,9 +33,31 @@ func (p *Profile) Encode(m *Message) ([]byte, error) {
 	if err := p.Check(m, dir); err != nil {
 		return nil, err
 	}
-	env := p.envelope(dir)
-	path := env.wrapper(m.MsgDef())
-	b := make([]byte, 0, 4096)
+	var doc []byte
+	var err error
+	switch {
+	case m.Transfer != nil:
+		doc, err = m.Transfer.Append(nil)
+	case m.Status != nil:
+		doc, err = m.Status.Append(nil)
+	default:
+		doc, err = m.Request.Append(nil)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rail: encode %s: %w", m.MsgDef(), err)
+	}
+	return p.Wrap(&m.Header, doc)
+}
+
+// Wrap puts header and document, which is a whole Document element, into the rail's wrapper. It checks neither against the other nor
+// the document against anything: it is for messages that this package has no type for.
+func (p *Profile) Wrap(h *iso20022.Header, document []byte) ([]byte, error) {
+	env := p.In
+	if h.From == p.Service {
+		env = p.Out
+	}
+	path := env.wrapper(h.MsgDef)
+	b := make([]byte, 0, len(document)+2048)
 	b = append(b, xmlDeclaration...)
 	for i, name := range path {
 		b = append(b, '<')
@@ -47,21 +69,11 @@ func (p *Profile) Encode(m *Message) ([]byte, error) {
 		}
 		b = append(b, '>')
 	}
-	var err error
-	if b, err = m.Header.Append(b); err != nil {
+	b, err := h.Append(b)
+	if err != nil {
 		return nil, fmt.Errorf("rail: encode header: %w", err)
 	}
-	switch {
-	case m.Transfer != nil:
-		b, err = m.Transfer.Append(b)
-	case m.Status != nil:
-		b, err = m.Status.Append(b)
-	default:
-		b, err = m.Request.Append(b)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("rail: encode %s: %w", m.MsgDef(), err)
-	}
+	b = append(b, document...)
 	for i := len(path) - 1; i >= 0; i-- {
 		b = append(b, "</"...)
 		b = append(b, path[i]...)

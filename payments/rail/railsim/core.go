@@ -1,0 +1,411 @@
+package railsim
+
+import (
+	"container/heap"
+	"errors"
+	"time"
+
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail"
+)
+
+// core decides everything the rail does. It has no clock, goroutine or I/O: time comes in, and what leaves goes into queues.
+// The Sim guards it with its mutex.
+type core struct {
+	set   *settings
+	magic bool
+	dedup bool
+	delay time.Duration // before a pacs.008 reaches the creditor's bank
+
+	members   []member
+	payments  map[uint64]*payment
+	byMessage map[string][]uint64 // original message id → payments, oldest first
+	finished  []uint64            // in the order they finished, for forgetting
+	timers    timerHeap
+	lastID    uint64 // payments, timers and the rail's own messages are numbered from one counter
+	downUntil time.Time
+	once      map[string]bool // payments refused once by "down" or "throttle"
+
+	emit func(Document)   // told of every message that goes out or came in
+	note func(note event) // told of what happened, for metrics
+}
+
+// event is one thing to count.
+type event struct{ kind, label string }
+
+// member is one participant: its position and what waits for it.
+type member struct {
+	Participant
+	available, reserved int64
+	queue               []rail.Delivery
+	lastSeq             uint64
+	wake                chan struct{} // closed when something is queued, then replaced
+}
+
+// Status of a payment on the rail.
+const (
+	stateOpen    = "open"
+	stateSettled = "settled"
+	stateRefused = "refused"
+	stateLost    = "lost" // by the rule of that name: the rail denies it
+)
+
+// payment is one execution of one received pacs.008.
+type payment struct {
+	id               uint64
+	m                *rail.Message
+	wire             []byte // as received, for the store
+	debtor, creditor int    // indexes of members; creditor -1 when unknown
+	action           Action
+	received         time.Time
+
+	state          string
+	status, reason string // as last told to the debtor's bank
+	by             rail.Sender
+	reserved       bool // the amount is set aside
+	asked          bool // the creditor's bank has the pacs.008, or will
+	executions     int  // positions moved
+	returned       bool
+	hush           time.Time // nothing reaches the debtor's bank before
+	answers        []string  // statuses queued for the debtor's bank, for the audit
+	creditorSaid   string
+}
+
+// timer is something that happens at a time: a delivery, or a step of a payment.
+type timer struct {
+	at      time.Time
+	n       uint64 // breaks ties: first armed, first fired
+	kind    string
+	payment uint64
+	to      int // deliveries: member
+	wire    []byte
+	doc     Document
+	status  string // for steps that tell a status
+}
+
+const (
+	timerDeliver    = "deliver"    // wire to the member
+	timerTimeout    = "timeout"    // the creditor's bank has not answered
+	timerSimulated  = "simulated"  // a simulated bank says yes
+	timerTell       = "tell"       // tell the debtor's bank status
+	timerContradict = "contradict" // tell it RJCT
+	timerReject     = "reject"     // refuse after a silence
+	timerReturn     = "return"     // send the money back
+	timerUp         = "up"         // the rail is up again
+)
+
+type timerHeap []*timer
+
+func (h timerHeap) Len() int { return len(h) }
+func (h timerHeap) Less(i, j int) bool {
+	if c := h[i].at.Compare(h[j].at); c != 0 {
+		return c < 0
+	}
+	return h[i].n < h[j].n
+}
+func (h timerHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *timerHeap) Push(x any)   { *h = append(*h, x.(*timer)) }
+func (h *timerHeap) Pop() any {
+	old := *h
+	t := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return t
+}
+
+func newCore(cfg *Config, set *settings, start time.Time) *core {
+	c := &core{
+		set: set, magic: cfg.MagicAmounts, dedup: cfg.Deduplicate, delay: cfg.DeliverAfter,
+		payments: map[uint64]*payment{}, byMessage: map[string][]uint64{}, once: map[string]bool{},
+		// Numbers start at the time, so that they go on rising when a rail without a store starts again.
+		lastID: uint64(max(start.UnixMicro(), 0)),
+		emit:   func(Document) {}, note: func(event) {},
+	}
+	for i, p := range cfg.Participants {
+		c.members = append(c.members, member{Participant: p, available: set.funds[i], lastSeq: c.lastID, wake: make(chan struct{})})
+	}
+	return c
+}
+
+func (c *core) next() uint64 { c.lastID++; return c.lastID }
+
+func (c *core) after(t *timer) {
+	t.n = c.next()
+	heap.Push(&c.timers, t)
+}
+
+// due returns when the next timer fires.
+func (c *core) due() (time.Time, bool) {
+	if len(c.timers) == 0 {
+		return time.Time{}, false
+	}
+	return c.timers[0].at, true
+}
+
+// advance fires every timer due at now.
+func (c *core) advance(now time.Time) {
+	for len(c.timers) > 0 && !c.timers[0].at.After(now) {
+		c.fire(heap.Pop(&c.timers).(*timer), now)
+	}
+}
+
+// errNotTaken means that the rail has not looked at a message.
+var errNotTaken = errors.New("not taken")
+
+// errAfterward means that the message was taken, and that the sender must not learn it.
+var errAfterward = errors.New("taken, but the answer is lost")
+
+// errThrottled is errNotTaken by the rule of that name.
+var errThrottled = errors.New("not taken: too many messages")
+
+func (c *core) fault(rule, path, text string) error {
+	return &rail.RuleError{Rule: c.set.profile.Name + "." + rule, Path: path, Text: text}
+}
+
+// submit takes a decoded message of member from. It returns a rule error when it refuses it, and errNotTaken, errThrottled or
+// errAfterward.
+func (c *core) submit(now time.Time, from int, m *rail.Message, wire []byte) error {
+	c.advance(now)
+	me := c.members[from].ID
+	if m.Header.From != me {
+		return c.fault("sender.header", "AppHdr/Fr", "a participant sends in its own name")
+	}
+	switch {
+	case m.Transfer != nil && m.Transfer.Instructing.ID != me:
+		return c.fault("sender.agent", "Document/FIToFICstmrCdtTrf/CdtTrfTxInf/InstgAgt", "a participant instructs in its own name")
+	case m.Status != nil && m.Status.Instructing.ID != me:
+		return c.fault("sender.agent", "Document/FIToFIPmtStsRpt/TxInfAndSts/InstgAgt", "a participant answers in its own name")
+	case m.Request != nil && m.Request.Instructing.ID != me:
+		return c.fault("sender.agent", "Document/FIToFIPmtStsReq/TxInf/InstgAgt", "a participant asks in its own name")
+	}
+	if now.Before(c.downUntil) {
+		return errNotTaken
+	}
+	doc := Document{At: now, Dir: rail.ToService, Participant: me, MsgDef: m.MsgDef(), Wire: wire}
+	switch {
+	case m.Transfer != nil:
+		doc.EndToEndID = m.Transfer.EndToEndID
+		return c.transfer(now, from, m, wire, doc)
+	case m.Status != nil:
+		doc.EndToEndID, doc.Status = m.Status.OriginalEndToEnd, m.Status.Status
+		return c.answer(now, from, m.Status, doc)
+	default:
+		doc.EndToEndID = m.Request.OriginalEndToEnd
+		return c.enquiry(now, from, m.Request, doc)
+	}
+}
+
+// transfer takes a pacs.008.
+func (c *core) transfer(now time.Time, from int, m *rail.Message, wire []byte, doc Document) error {
+	t := m.Transfer
+	if c.dedup {
+		if p := c.find(from, t.MessageID, t.UETR, t.EndToEndID); p != nil {
+			c.emit(doc)
+			c.note(event{"duplicate", "pacs.008"})
+			c.repeat(now, p)
+			return nil
+		}
+	}
+	creditor, known := c.set.byID[t.Instructed.ID]
+	if !known {
+		creditor = -1
+	}
+	if len(c.members[from].queue) >= c.set.queueMax || (known && len(c.members[creditor].queue) >= c.set.queueMax) {
+		return errNotTaken
+	}
+	action := c.choose(t)
+	switch {
+	case action.Do == "down" && c.seen(t):
+		action = c.defaults(Action{}) // sent again after the rail came up
+	case action.Do == "throttle" && c.seen(t):
+		action = c.defaults(Action{})
+	case action.Do == "down":
+		c.remember(t)
+		c.goDown(now, action.Delay)
+		return errNotTaken
+	case action.Do == "throttle":
+		c.remember(t)
+		return errThrottled
+	}
+	c.emit(doc)
+	p := &payment{
+		id: c.next(), m: m, wire: wire, debtor: from, creditor: creditor, action: action, received: now, state: stateOpen, status: "PDNG", by: rail.Service,
+	}
+	c.payments[p.id] = p
+	c.byMessage[t.MessageID] = append(c.byMessage[t.MessageID], p.id)
+	c.begin(now, p)
+	if action.Do == "error" {
+		return errAfterward
+	}
+	return nil
+}
+
+// begin starts the execution of a payment as its action says.
+func (c *core) begin(now time.Time, p *payment) {
+	t, codes := p.m.Transfer, c.set.profile.Codes
+	switch p.action.Do {
+	case "lose":
+		p.state = stateLost
+		c.finish(p)
+		return
+	case "silence":
+		p.hush = now.Add(forever)
+		if p.action.Delay > 0 {
+			p.hush = now.Add(p.action.Delay)
+		}
+	case "late":
+		p.hush = now.Add(p.action.Delay)
+	}
+	switch {
+	case p.creditor < 0:
+		c.refuse(now, p, codes.UnknownAgent, rail.Service)
+	case !t.AcceptanceTime.IsZero() && now.Sub(t.AcceptanceTime) > c.set.profile.AnswerTimeout:
+		c.refuse(now, p, codes.TooLate, rail.Service)
+	case c.members[p.debtor].available < t.Amount.Minor:
+		c.refuse(now, p, codes.NoFunds, rail.Service)
+	case p.action.Do == "reject" || p.action.Do == "unknown":
+		by := rail.Participant
+		if p.action.By == "service" {
+			by = rail.Service
+		}
+		c.refuse(now, p, p.action.Code, by)
+	default:
+		c.members[p.debtor].available -= t.Amount.Minor
+		c.members[p.debtor].reserved += t.Amount.Minor
+		p.reserved = true
+		if p.action.Do == "silence" && p.action.Then == "reject" {
+			c.after(&timer{at: p.hush, kind: timerReject, payment: p.id})
+			return
+		}
+		c.forward(now, p)
+	}
+}
+
+// forward passes the pacs.008 on to the creditor's bank and starts its clock.
+func (c *core) forward(now time.Time, p *payment) {
+	prof := c.set.profile
+	m := *p.m
+	m.Header = prof.NewHeader(prof.Service, c.members[p.creditor].ID, rail.MsgTransfer, p.m.Transfer.MessageID, now)
+	at := now.Add(c.delay).Add(p.action.DeliverAfter)
+	p.asked = true
+	c.send(now, at, p.creditor, &m)
+	if c.members[p.creditor].Simulated {
+		c.after(&timer{at: at.Add(c.members[p.creditor].AnswerAfter), kind: timerSimulated, payment: p.id})
+	}
+	c.after(&timer{at: at.Add(prof.ServiceTimeout), kind: timerTimeout, payment: p.id})
+}
+
+// answer takes a pacs.002 of the creditor's bank.
+func (c *core) answer(now time.Time, from int, s *iso20022.StatusReport, doc Document) error {
+	var p *payment
+	for _, id := range c.byMessage[s.OriginalMessageID] {
+		if x := c.payments[id]; x.creditor == from && x.fits(s.OriginalUETR, s.OriginalEndToEnd) && x.state != stateLost {
+			if p == nil || p.state != stateOpen {
+				p = x // of copies of one message the oldest open one, else the last
+			}
+		}
+	}
+	if p == nil || s.OriginalMsgName != rail.MsgTransfer {
+		return c.fault("original.unknown", "Document/FIToFIPmtStsRpt", "the answer names no payment that was delivered to this participant")
+	}
+	c.emit(doc)
+	p.creditorSaid = s.Status
+	if p.state != stateOpen {
+		return c.afterFinal(now, p, s)
+	}
+	switch s.Status {
+	case "RJCT":
+		c.refuse(now, p, s.Reason, rail.Participant)
+	case "PDNG":
+		c.tell(now, p, "PDNG", "", rail.Participant)
+	case "ACWP":
+		c.settle(now, p, "ACWP")
+	case c.set.profile.Yes, "ACCC":
+		c.settle(now, p, "")
+	default: // BLCK without ACWP before
+		c.note(event{"ignored", s.Status})
+	}
+	return nil
+}
+
+// afterFinal takes what the creditor's bank says once the payment is settled or refused.
+func (c *core) afterFinal(now time.Time, p *payment, s *iso20022.StatusReport) error {
+	if p.state == stateSettled && p.status == "ACWP" {
+		switch s.Status {
+		case "ACCC", "BLCK":
+			c.tell(now, p, s.Status, "", rail.Service)
+			return nil
+		case "RJCT":
+			c.tell(now, p, "RJCT", s.Reason, rail.Participant)
+			return nil
+		}
+	}
+	c.note(event{"contradiction", s.Status})
+	c.tellCreditor(now, p)
+	return nil
+}
+
+// settle moves the positions and tells both sides. status is what the debtor's bank hears; empty means the rail's plain word for settled.
+func (c *core) settle(now time.Time, p *payment, status string) {
+	amount := p.m.Transfer.Amount.Minor
+	c.members[p.debtor].reserved -= amount
+	c.members[p.creditor].available += amount
+	p.reserved = false
+	p.executions++
+	p.state = stateSettled
+	c.finish(p)
+	if status == "" {
+		status = "ACSC"
+		if c.set.profile.Yes == "ACCP" {
+			status = "ACCP" // the clearing mechanism confirms in the words of the creditor's bank
+		}
+	}
+	later := now.Add(p.action.Delay)
+	switch p.action.Do {
+	case "pending":
+		status = "ACWP"
+		c.after(&timer{at: later, kind: timerTell, payment: p.id, status: "ACCC"})
+	case "block":
+		status = "ACWP"
+		c.after(&timer{at: later, kind: timerTell, payment: p.id, status: "BLCK"})
+	case "contradict":
+		c.after(&timer{at: later, kind: timerContradict, payment: p.id})
+	case "return":
+		c.after(&timer{at: later, kind: timerReturn, payment: p.id})
+	}
+	c.tellCreditor(now, p)
+	c.tell(now, p, status, "", rail.Service)
+	c.note(event{"settled", ""})
+}
+
+// refuse ends a payment without moving money and tells the debtor's bank, and the creditor's when it had been asked.
+func (c *core) refuse(now time.Time, p *payment, reason string, by rail.Sender) {
+	if p.reserved {
+		p.reserved = false
+		c.members[p.debtor].reserved -= p.m.Transfer.Amount.Minor
+		c.members[p.debtor].available += p.m.Transfer.Amount.Minor
+	}
+	p.state, p.reason, p.by = stateRefused, reason, by
+	c.finish(p)
+	c.tell(now, p, "RJCT", reason, by)
+	if by == rail.Service && p.asked {
+		c.tellCreditor(now, p)
+	}
+	c.note(event{"refused", reason})
+}
+
+func (p *payment) fits(uetr payments.UETR, e2e payments.EndToEndID) bool {
+	t := p.m.Transfer
+	return (uetr == "" || t.UETR == "" || uetr == t.UETR) && (e2e == "" || e2e == t.EndToEndID)
+}
+
+// find returns the last payment of that debtor's bank with those ids.
+func (c *core) find(from int, message string, uetr payments.UETR, e2e payments.EndToEndID) *payment {
+	ids := c.byMessage[message]
+	for i := len(ids) - 1; i >= 0; i-- {
+		if p := c.payments[ids[i]]; p.debtor == from && p.fits(uetr, e2e) {
+			return p
+		}
+	}
+	return nil
+}

@@ -1,0 +1,205 @@
+package railsim
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/rail"
+)
+
+// waitMax bounds a long poll.
+const waitMax = 60 * time.Second
+
+// Handler serves the participants: POST and GET /v1/participants/{id}/messages, and GET /v1/effects for the audit.
+func (s *Sim) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /v1/participants/{id}/messages", s.participant(s.postMessage))
+	mux.HandleFunc("GET /v1/participants/{id}/messages", s.participant(s.getMessages))
+	if s.cfg.AuditToken != "" {
+		mux.HandleFunc("GET /v1/effects", s.getEffects)
+	}
+	return mux
+}
+
+// bearer reports whether the request carries that token. An empty token is never right.
+func bearer(r *http.Request, token string) bool {
+	got, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(a[:], b[:]) == 1 && ok && token != ""
+}
+
+// participant lets a request through that carries the token of the participant it names. A wrong token and an unknown participant
+// look the same.
+func (s *Sim) participant(next func(http.ResponseWriter, *http.Request, int)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		i, known := s.set.byID[payments.AgentID(r.PathValue("id"))]
+		token := ""
+		if known {
+			token = s.core.members[i].Token
+		}
+		if !bearer(r, token) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			problem(w, http.StatusUnauthorized, rail.ProblemNotTaken, "participant and token do not fit", nil)
+			return
+		}
+		next(w, r, i)
+	}
+}
+
+func problem(w http.ResponseWriter, status int, kind, title string, faults []*rail.RuleError) {
+	body, err := json.Marshal(rail.Problem{Type: kind, Title: title, Status: status, Faults: faults})
+	if err != nil {
+		panic(err) // strings and numbers always marshal
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(body)
+}
+
+func (s *Sim) postMessage(w http.ResponseWriter, r *http.Request, from int) {
+	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/xml" && kind != "text/xml" {
+		problem(w, http.StatusUnsupportedMediaType, rail.ProblemRefused, "the body must be application/xml", nil)
+		return
+	}
+	limit := s.set.profile.SizeMaxBytes
+	wire, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
+	if err != nil {
+		var tooBig *http.MaxBytesError
+		if errors.As(err, &tooBig) {
+			f := &rail.RuleError{Rule: s.set.profile.Name + ".message.size", Text: "a message has at most " + strconv.Itoa(limit) + " bytes"}
+			s.metrics.refused([]*rail.RuleError{f})
+			problem(w, http.StatusRequestEntityTooLarge, rail.ProblemRefused, "the message is too large", []*rail.RuleError{f})
+			return
+		}
+		problem(w, http.StatusBadRequest, rail.ProblemNotTaken, "the body could not be read", nil)
+		return
+	}
+	switch err := s.submit(from, wire); {
+	case err == nil:
+		w.WriteHeader(http.StatusAccepted)
+	case errors.Is(err, errThrottled):
+		w.Header().Set("Retry-After", "1")
+		problem(w, http.StatusTooManyRequests, rail.ProblemNotTaken, "too many messages", nil)
+	case errors.Is(err, errNotTaken):
+		w.Header().Set("Retry-After", "1")
+		problem(w, http.StatusServiceUnavailable, rail.ProblemNotTaken, "the rail takes no messages now", nil)
+	case errors.Is(err, errAfterward):
+		w.Header().Set("Content-Type", "text/html")
+		w.WriteHeader(http.StatusBadGateway)
+		io.WriteString(w, "<html><body><h1>502 Bad Gateway</h1></body></html>")
+	default:
+		problem(w, http.StatusUnprocessableEntity, rail.ProblemRefused, "the message breaks the rules of the rail", rail.Faults(err))
+	}
+}
+
+func (s *Sim) getMessages(w http.ResponseWriter, r *http.Request, of int) {
+	query := r.URL.Query()
+	after, err := strconv.ParseUint(query.Get("after"), 10, 64)
+	if err != nil {
+		problem(w, http.StatusBadRequest, rail.ProblemRefused, "after must be the last sequence received, or 0", nil)
+		return
+	}
+	max, wait := maxReceive, time.Duration(0)
+	if text := query.Get("max"); text != "" {
+		if max, err = strconv.Atoi(text); err != nil || max < 1 || max > maxReceive {
+			problem(w, http.StatusBadRequest, rail.ProblemRefused, "max must be 1 to "+strconv.Itoa(maxReceive), nil)
+			return
+		}
+	}
+	if text := query.Get("wait"); text != "" {
+		if wait, err = time.ParseDuration(text); err != nil || wait < 0 || wait > waitMax {
+			problem(w, http.StatusBadRequest, rail.ProblemRefused, "wait must be a duration of 0 to "+waitMax.String(), nil)
+			return
+		}
+	}
+	ds, err := s.receive(r.Context(), of, after, max, wait)
+	if err != nil {
+		return // the participant has gone
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	if len(ds) == 0 {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	parts := multipart.NewWriter(w)
+	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": parts.Boundary()}))
+	for _, d := range ds {
+		part, err := parts.CreatePart(textproto.MIMEHeader{"Content-Type": {"application/xml"}, rail.SeqHeader: {strconv.FormatUint(d.Seq, 10)}})
+		if err == nil {
+			_, err = part.Write(d.Wire)
+		}
+		if err != nil {
+			return // cut short: the participant asks again from what it has
+		}
+	}
+	parts.Close()
+}
+
+func (s *Sim) getEffects(w http.ResponseWriter, r *http.Request) {
+	if !bearer(r, s.cfg.AuditToken) {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		problem(w, http.StatusUnauthorized, rail.ProblemNotTaken, "not the audit token", nil)
+		return
+	}
+	e := s.Effects(payments.UETR(r.URL.Query().Get("uetr")), payments.EndToEndID(r.URL.Query().Get("end_to_end_id")))
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	json.NewEncoder(w).Encode(e)
+}
+
+// Serve serves the participants on ln, and OpsHandler on ops unless it is nil, until ctx ends. Then it drains: no new payment is taken,
+// those open get up to grace to end, and waiting polls return.
+func (s *Sim) Serve(ctx context.Context, ln, ops net.Listener, grace time.Duration) error {
+	server := func(h http.Handler) *http.Server {
+		return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
+	}
+	main := server(s.Handler())
+	errs := make(chan error, 2)
+	go func() { errs <- main.Serve(ln) }()
+	running := []*http.Server{main}
+	if ops != nil {
+		o := server(s.OpsHandler())
+		running = append(running, o)
+		go func() { errs <- o.Serve(ops) }()
+	}
+	var failed error
+	left := len(running)
+	select {
+	case failed = <-errs:
+		left--
+	case <-ctx.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace+time.Second)
+	defer cancel()
+	if failed == nil {
+		drain, done := context.WithTimeout(end, grace)
+		failed = s.Drain(drain)
+		done()
+	}
+	s.Close()
+	for _, srv := range running {
+		if err := srv.Shutdown(end); err != nil {
+			srv.Close()
+		}
+	}
+	for range left {
+		if err := <-errs; failed == nil && !errors.Is(err, http.ErrServerClosed) {
+			failed = err
+		}
+	}
+	return failed
+}

@@ -1,0 +1,258 @@
+package railsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/parleypay/parley/internal/trace"
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/rail"
+)
+
+// Clock is the time a Sim lives in. The system's clock is the default, also in a testing/synctest bubble.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f in its own goroutine after d, unless the returned function is called before.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+func (systemClock) AfterFunc(d time.Duration, f func()) func() bool {
+	return time.AfterFunc(d, f).Stop
+}
+
+// Sim is one simulated rail. Make it with New; all its methods may be called by many goroutines.
+type Sim struct {
+	cfg      Config
+	set      *settings
+	clock    Clock
+	metrics  *metrics
+	draining atomic.Bool
+	closed   chan struct{}
+	once     sync.Once
+
+	mu   sync.Mutex // guards what follows
+	core *core
+	stop func() bool // stops the timer that is armed
+	docs uint64      // documents archived
+}
+
+// New returns a running rail. It has no goroutine but its timer; Close stops it.
+func New(cfg Config) (*Sim, error) {
+	set, err := cfg.resolve()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Actor == "" {
+		cfg.Actor = "rail"
+	}
+	s := &Sim{cfg: cfg, set: set, clock: cfg.Clock, closed: make(chan struct{})}
+	if s.clock == nil {
+		s.clock = systemClock{}
+	}
+	if cfg.ArchiveDir != "" {
+		if err := os.MkdirAll(cfg.ArchiveDir, 0o700); err != nil {
+			return nil, fmt.Errorf("railsim: archive: %w", err)
+		}
+	}
+	s.core = newCore(&cfg, set, s.clock.Now())
+	s.metrics = newMetrics(s)
+	s.core.emit = s.passed
+	s.core.note = s.metrics.count
+	return s, nil
+}
+
+// Profile returns the profile of the rail, with its clocks as configured.
+func (s *Sim) Profile() *rail.Profile { return s.set.profile }
+
+// Close stops the timer and wakes every waiting Receive. Messages and payments stay readable.
+func (s *Sim) Close() {
+	s.once.Do(func() {
+		close(s.closed)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.stop != nil {
+			s.stop()
+		}
+	})
+}
+
+// Drain stops taking payments (answers and enquiries are still taken) and returns when no payment is open any more, or ctx ends.
+func (s *Sim) Drain(ctx context.Context) error {
+	s.draining.Store(true)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if s.open() == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("railsim: drain: %d payments open: %w", s.open(), ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// open counts the payments without a final answer.
+func (s *Sim) open() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.core.payments) - len(s.core.finished)
+}
+
+// locked runs f on the core with the time it is, fires due timers before and arms the next after.
+func (s *Sim) locked(f func(c *core, now time.Time)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	s.core.advance(now)
+	f(s.core, now)
+	s.core.advance(now)
+	s.arm(now)
+}
+
+// arm sets the timer for what is due next. The caller holds mu.
+func (s *Sim) arm(now time.Time) {
+	if s.stop != nil {
+		s.stop()
+		s.stop = nil
+	}
+	select {
+	case <-s.closed:
+		return
+	default:
+	}
+	if at, ok := s.core.due(); ok {
+		s.stop = s.clock.AfterFunc(max(at.Sub(now), 0), func() { s.locked(func(*core, time.Time) {}) })
+	}
+}
+
+// submit takes one wire message from a participant.
+func (s *Sim) submit(from int, wire []byte) error {
+	m, err := s.set.profile.Decode(wire, rail.ToService)
+	if err != nil {
+		s.metrics.refused(rail.Faults(err))
+		return err
+	}
+	if s.draining.Load() && m.Transfer != nil {
+		return errNotTaken
+	}
+	wire = append([]byte(nil), wire...)
+	s.locked(func(c *core, now time.Time) { err = c.submit(now, from, m, wire) })
+	s.metrics.refused(rail.Faults(err))
+	return err
+}
+
+// receive waits up to wait for messages of a participant after a sequence, and acknowledges those before.
+func (s *Sim) receive(ctx context.Context, of int, after uint64, max int, wait time.Duration) ([]rail.Delivery, error) {
+	expired := make(chan struct{})
+	stop := s.clock.AfterFunc(wait, func() { close(expired) })
+	defer stop()
+	for {
+		var ds []rail.Delivery
+		var wake <-chan struct{}
+		s.locked(func(c *core, _ time.Time) { ds, wake = c.take(of, after, max) })
+		if len(ds) > 0 {
+			return ds, nil
+		}
+		select {
+		case <-wake:
+		case <-expired:
+			return nil, nil
+		case <-s.closed:
+			return nil, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// passed archives and traces a message that came in or went out. The core calls it with mu held.
+func (s *Sim) passed(d Document) {
+	s.docs++
+	d.N = s.docs
+	s.metrics.passed(d)
+	word, side := " received", " from "
+	if d.Dir == rail.FromService {
+		word, side = " sent", " to "
+	}
+	name := d.MsgDef
+	if len(name) > 8 && name != "garbled" {
+		name = name[:8]
+	}
+	if s.cfg.Trace != nil {
+		intent, _ := payments.IntentFromEndToEnd(d.EndToEndID)
+		s.cfg.Trace.Emit(trace.Event{
+			T: d.At, Actor: s.cfg.Actor, Event: name + word, Intent: string(intent), Detail: strings.TrimSpace(d.Status + side + string(d.Participant)),
+		})
+	}
+	if s.cfg.Archive != nil {
+		s.cfg.Archive(d)
+	}
+	if s.cfg.ArchiveDir != "" {
+		way := "in"
+		if d.Dir == rail.FromService {
+			way = "out"
+		}
+		file := fmt.Sprintf("%06d-%s-%s-%s.xml", d.N, way, d.Participant, name)
+		if err := os.WriteFile(filepath.Join(s.cfg.ArchiveDir, file), d.Wire, 0o600); err != nil {
+			s.metrics.count(event{"unarchived", ""})
+		}
+	}
+}
+
+// Transport returns the in-process transport of one participant: what DialHTTP is over a network. It fails for an unknown one.
+func (s *Sim) Transport(participant payments.AgentID) (rail.Transport, error) {
+	i, ok := s.set.byID[participant]
+	if !ok {
+		return nil, errors.New("railsim: no such participant")
+	}
+	return &local{s, i}, nil
+}
+
+type local struct {
+	sim *Sim
+	of  int
+}
+
+// Send implements rail.Transport.
+func (l *local) Send(ctx context.Context, wire []byte) error {
+	if err := ctx.Err(); err != nil {
+		return &rail.SendError{Outcome: payments.OutcomeNotSent, Err: err}
+	}
+	switch err := l.sim.submit(l.of, wire); {
+	case err == nil:
+		return nil
+	case errors.Is(err, errNotTaken), errors.Is(err, errThrottled):
+		return &rail.SendError{Outcome: payments.OutcomeNotSent, Err: err}
+	case errors.Is(err, errAfterward):
+		return &rail.SendError{Outcome: payments.OutcomeUnknown, Err: err}
+	default:
+		return &rail.SendError{Outcome: payments.OutcomeRefused, Faults: rail.Faults(err), Err: err}
+	}
+}
+
+// Receive implements rail.Transport. It waits up to 20 s.
+func (l *local) Receive(ctx context.Context, after uint64, max int) ([]rail.Delivery, error) {
+	return l.sim.receive(ctx, l.of, after, min(maxReceive, cmpOr(max)), 20*time.Second)
+}
+
+// maxReceive bounds the messages of one Receive.
+const maxReceive = 256
+
+func cmpOr(max int) int {
+	if max < 1 {
+		return maxReceive
+	}
+	return max
+}
