@@ -71,9 +71,11 @@ func KeyID(jws []byte) (string, error) {
 	return c.header.kid, err
 }
 
-// check verifies the header against the key and the signature.
+// check verifies the header against the key, and the signature. It is for everything but mandates, which alone name methods.
 func (c compact) check(typ string, key PublicKey) error {
 	switch {
+	case len(c.header.amr) > 0:
+		return &FormatError{Path: "header.amr", Text: "is only for mandates"}
 	case c.header.typ != typ:
 		return &FormatError{Path: "header.typ", Text: "is not " + typ}
 	case c.header.alg != key.alg:
@@ -204,9 +206,6 @@ func (p payload[T]) verify(jws []byte, key PublicKey) (T, Hash, error) {
 	}
 	if err := c.check(p.typ, key); err != nil {
 		return none, Hash{}, err
-	}
-	if len(c.header.amr) > 0 {
-		return none, Hash{}, &FormatError{Path: "header.amr", Text: "is only for mandates"}
 	}
 	x, err := p.parse(c.payload)
 	if err != nil {
