@@ -3,8 +3,6 @@ package intent
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/asn1"
@@ -12,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 )
 
 // header is the protected header of our JWS: exactly these members, in canonical form. Anything else, such as jwk, x5u, b64 or
@@ -217,9 +214,3 @@ func (p payload[T]) verify(jws []byte, key PublicKey) (T, Hash, error) {
 	}
 	return x, hashOf(p.typ, c.payload), nil
 }
-
-// ed25519Key returns the signer's key as PublicKey for a bank-signed object.
-func ed25519Key(key ed25519.PublicKey) (PublicKey, error) { return NewPublicKey(key) }
-
-var _ = slices.Contains[[]string]
-var _ = ecdsa.VerifyASN1
