@@ -41,7 +41,7 @@ func newDispatcher(workers int, send func(context.Context, journal.OutboxRow, in
 func (d *dispatcher) add(row journal.OutboxRow) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, known := d.known[row.ID]; known || d.stopped {
+	if _, known := d.known[row.ID]; known {
 		return
 	}
 	d.known[row.ID] = true
@@ -84,7 +84,8 @@ func (d *dispatcher) start(ctx context.Context) {
 	}
 }
 
-// stop lets what is under way end and returns when it has. Rows that are left stay in the journal's outbox.
+// stop lets every row that is ready have its attempt, unless the drain ends before, and returns when all have. What waits for a
+// repetition, or is added from now on, stays in the journal's outbox.
 func (d *dispatcher) stop() {
 	d.mu.Lock()
 	d.stopped = true
@@ -142,7 +143,7 @@ func (d *dispatcher) run(l *lane) {
 func (d *dispatcher) next(l *lane) (journal.OutboxRow, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for len(l.rows) > 0 && !d.stopped {
+	for len(l.rows) > 0 && d.ctx.Err() == nil {
 		if row := l.rows[0]; d.known[row.ID] {
 			return row, true
 		}
