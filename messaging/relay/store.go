@@ -62,8 +62,8 @@ type store struct {
 }
 
 // openStore starts the server and checks each stream against its mark. fail is called when the store stops to be trusted.
-func openStore(cfg *Config, fail func(error)) (s *store, err error) {
-	s = &store{cfg: cfg, fail: fail, pendingTailMsgsMax: 65_536}
+func openStore(cfg *Config, fail func(error)) (_ *store, err error) {
+	s := &store{cfg: cfg, fail: fail, pendingTailMsgsMax: 65_536}
 	defer func() {
 		if err != nil {
 			s.close()

@@ -156,6 +156,9 @@ func (s *store) publish(msgs []*nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	if len(msgs) == 1 {
+		for _, h := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
+			msgs[0].Header.Del(h) // from a batch that was refused
+		}
 		ack, err := s.pubJS.PublishMsg(ctx, msgs[0], jetstream.WithRetryAttempts(0))
 		if err != nil {
 			return 0, err
