@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -272,10 +273,10 @@ func TestCommitAndWelcome(t *testing.T) {
 	if acc := want[*wire.Accepted](d); acc.Head != 2 {
 		t.Errorf("%+v", acc)
 	}
-	if v, head := x.r.commits.commit(mailbox.Append{Entry: mailbox.Entry{ID: wire.DeliveryID(sender, f.ID)}, Frame: f}); v != mailbox.OK || head != 1 {
+	if v, head := x.r.commits.worker(f.Group).commit(mailbox.Append{Entry: mailbox.Entry{ID: wire.DeliveryID(sender, f.ID)}, Frame: f}); v != mailbox.OK || head != 1 {
 		t.Errorf("the repetition: %v %d", v, head)
 	}
-	if v, head := x.r.commits.commit(mailbox.Append{Entry: mailbox.Entry{ID: wire.DeliveryID(idOf(kc), f.ID)}, Frame: f}); v != mailbox.Conflict || head != 2 {
+	if v, head := x.r.commits.worker(f.Group).commit(mailbox.Append{Entry: mailbox.Entry{ID: wire.DeliveryID(idOf(kc), f.ID)}, Frame: f}); v != mailbox.Conflict || head != 2 {
 		t.Errorf("another sender's commit with the same id: %v %d", v, head)
 	}
 	d.sync(wire.Cursor{}, wire.Cursor{})
@@ -295,13 +296,25 @@ func TestCommitOnItsWayIsFinished(t *testing.T) {
 			x.dial(kb).Close()
 			group := messaging.NewChatID()
 			r := redo{ID: wire.DeliveryID(idOf(ka), [16]byte{1}), Head: 1, At: time.Now().UnixMilli(), Expires: time.Now().Add(time.Hour).UnixMilli(),
-				Body: []byte("commit"), To: []messaging.DeviceID{idOf(kb)}}
+				Group: group, Body: []byte("commit"), To: []messaging.DeviceID{idOf(kb)}}
 			h := head{N: 1, Recent: []recentHead{{r.ID, 1}}}
-			if v := x.r.store.appendHead(group.String(), 0, h, r); v != mailbox.OK {
+			if v := x.r.store.decide(0, h, r); v != mailbox.OK {
 				t.Fatal(v)
 			}
-			if v := x.r.store.appendHead(group.String(), 0, h, r); v != mailbox.Conflict {
+			lost := r
+			lost.ID[0] ^= 1
+			if v := x.r.store.decide(0, h, lost); v != mailbox.Conflict {
 				t.Fatalf("a second first commit: %v", v)
+			}
+			lost.Body, lost.Group = []byte("undecided"), messaging.NewChatID() // stopped between redo record and head
+			data, err := cbor.Marshal(lost)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := nats.NewMsg(lost.subject())
+			m.Data = data
+			if _, v := x.r.store.put1(streamHS, m); v != mailbox.OK {
+				t.Fatal(v)
 			}
 			if reached {
 				done := make(chan mailbox.Verdict)
@@ -317,8 +330,10 @@ func TestCommitOnItsWayIsFinished(t *testing.T) {
 			if len(got) != 1 || string(got[0].Body) != "commit" || got[0].Head != 1 || got[0].Group != group {
 				t.Fatalf("delivered %d entries", len(got))
 			}
-			if n, _ := x.r.store.countSubject(streamHS, "hs.redo."+group.String()); n != 0 {
-				t.Error("the redo record remains")
+			for _, r := range []redo{r, lost} {
+				if n, err := x.r.store.countSubject(streamHS, r.subject()); n != 0 || err != nil {
+					t.Errorf("the redo record remains: %d, %v", n, err)
+				}
 			}
 			// The sender repeats, for want of an answer.
 			a := x.dial(ka)
@@ -333,7 +348,7 @@ func TestCommitOnItsWayIsFinished(t *testing.T) {
 // Concurrent writers without the order that a single relay gives: the store itself lets one win, and every loser sees a conflict.
 func TestCompareAndSetOfTheStore(t *testing.T) {
 	x := start(t, Config{})
-	group := messaging.NewChatID().String()
+	group := messaging.NewChatID()
 	for step := uint64(1); step <= 4; step++ {
 		_, seq, err := x.r.store.head(group)
 		if err != nil {
@@ -344,7 +359,7 @@ func TestCompareAndSetOfTheStore(t *testing.T) {
 		var all sync.WaitGroup
 		for range 16 {
 			all.Go(func() {
-				v := x.r.store.appendHead(group, seq, head{N: step}, redo{Head: step})
+				v := x.r.store.decide(seq, head{N: step}, redo{Head: step, Group: group, ID: randomID()})
 				mu.Lock()
 				defer mu.Unlock()
 				count[v]++
@@ -363,7 +378,7 @@ func TestCompareAndSetOfTheStore(t *testing.T) {
 	// A batch with one loser stores nothing at all.
 	before, _ := x.r.store.streams[streamHS].Info(context.Background())
 	m := nats.NewMsg("hs.head.other")
-	m2 := nats.NewMsg("hs.head." + group)
+	m2 := nats.NewMsg("hs.head." + group.String())
 	m2.Header.Set(jetstream.ExpectedLastSubjSeqHeader, "1")
 	if _, err := x.r.store.publish([]*nats.Msg{m, m2}); err == nil {
 		t.Error("the batch passed")

@@ -22,7 +22,7 @@ type stream int
 
 const (
 	streamMBX   stream = iota // mbx.<device>: mailboxes on disk
-	streamHS                  // hs.head.<group>: the head of each handshake log, for ever; hs.redo.<group>: a commit on its way to mailboxes
+	streamHS                  // hs.head.<group>: the head of each handshake log, for ever; hs.redo.<group>.<id>: a commit on its way to mailboxes
 	streamREG                 // reg.key.<device>: registered devices; reg.last.<device>: last resort key packages
 	streamKP                  // kp.<device>: key packages, each deleted when it is claimed
 	streamEPH                 // eph.<device>: mailboxes in memory; its mark is not used
@@ -164,7 +164,7 @@ func (s *store) streamConfig(n stream) jetstream.StreamConfig {
 		c.MaxAge, c.AllowMsgTTL = s.cfg.MemoryTTLMax, true
 		c.RePublish = &jetstream.RePublish{Source: "eph.*", Destination: "live.eph.{{wildcard(1)}}"}
 	case streamHS: // no TTL and no MaxAge: a head that expires lets a handshake log begin anew
-		c.Subjects, c.MaxBytes, c.MaxMsgsPerSubject = []string{"hs.head.*", "hs.redo.*"}, share(12), 1
+		c.Subjects, c.MaxBytes, c.MaxMsgsPerSubject = []string{"hs.head.*", "hs.redo.*.*"}, share(12), 1
 	case streamREG:
 		c.Subjects, c.MaxBytes, c.MaxMsgsPerSubject = []string{"reg.key.*", "reg.last.*"}, share(6), 1
 	case streamKP:
