@@ -120,7 +120,7 @@ func (st *stage) evidence(out string) error {
 
 // documents splits the rail's archive into the schema-valid parts of each message.
 func (st *stage) documents(out string) error {
-	profile, err := rail.Lookup(st.setup.rail)
+	profile, err := rail.Lookup(st.world.Rail)
 	if err != nil {
 		return err
 	}

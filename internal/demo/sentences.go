@@ -1,8 +1,5 @@
 package demo
 
-// eventBuy is the moment the demo counts from: the payer's order in the chat.
-const eventBuy = "order sent"
-
 // sentences says each trace event in words. Events of the connectors are documented in package connector, those of the rail in
 // package railsim, those of clients in package sdk. An empty sentence leaves the event out of the transcript; --json has them all.
 var sentences = map[string]string{

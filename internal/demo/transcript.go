@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parleypay/parley/internal/legs"
 	"github.com/parleypay/parley/internal/trace"
 )
 
@@ -37,7 +38,7 @@ func (t *transcript) paint(code, s string) string {
 }
 
 func (t *transcript) event(e trace.Event) {
-	if t.zero.IsZero() || e.Event == eventBuy {
+	if t.zero.IsZero() || e.Event == legs.Ordered {
 		t.zero, t.last = e.T, e.T
 	}
 	say, known := sentences[e.Event]

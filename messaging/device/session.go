@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,7 +62,7 @@ func open(ctx context.Context, d *Device) (*session, *wire.Ready, error) {
 	if err := d.s.view(ctx, func(t *tx) error { _, err := t.getMeta("relay", &known); return err }); err != nil {
 		return nil, nil, storeFailed(err)
 	}
-	ws, err := d.c.Dial(ctx, d.c.RelayURL)
+	ws, err := d.c.Dial(ctx, strings.TrimSuffix(d.c.RelayURL, "/")+wire.Path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("device: dial: %w", err)
 	}
