@@ -374,6 +374,11 @@ func (v *validator) lax(c uint32) {
 		v.element(c, v.schema.typ)
 		return
 	}
+	for _, a := range v.tree.attributes(c) {
+		if string(v.tree.uris[a.ns]) == xsiNamespace && string(v.tree.src[a.nameAt:a.nameEnd]) == "type" {
+			v.failAt(c, "schema.type", "xsi:type in foreign content")
+		}
+	}
 	for d := c + 1; d < v.tree.next(c) && !v.done(); d = v.tree.next(d) {
 		v.lax(d)
 	}
