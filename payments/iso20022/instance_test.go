@@ -140,6 +140,9 @@ func (g *instance) digits(n int) string {
 	return string(b)
 }
 
+// numbers is how many of badTexts look like amounts.
+const numbers = 31
+
 // badTexts are what mutations put into leaves; some are valid in some places.
 var badTexts = []string{
 	"", " ", "x", "+5.00", ".5", "5.", "-0", "-0.00", " 5.00 ", "5.000000", "5.000001", "000000000000000000000005.00", "1000000000000000000", "-1",
@@ -173,7 +176,13 @@ func mutate(r *rand.Rand, doc []byte) []byte {
 			}
 		}
 	}
-	switch r.IntN(16) {
+	switch r.IntN(18) {
+	case 12, 13: // an amount
+		for k := range t.nodes {
+			if m := &t.nodes[(int(i)+k)%len(t.nodes)]; m.attrs > 0 && m.skip == uint32((int(i)+k)%len(t.nodes))+1 {
+				return replace(m.textAt, m.textEnd, badTexts[r.IntN(numbers)])
+			}
+		}
 	case 0:
 		if i > 0 {
 			return replace(n.start, n.end, "")
