@@ -238,6 +238,13 @@ func TestRequestRefusals(t *testing.T) {
 		}
 	}
 	b := newBench(t)
+	good := string(writeRequest(b.request).with("typ", text(typRequest)).append(nil))
+	for from, to := range map[string]string{`"name":"Flat white",`: ``, `"quantity":2`: `"quantity":"2"`, `"quantity":1`: `"quantity":1.0`, `,"name":"Example Coffee"`: ``, `{"epoch":7,`: `{`, `"items":[`: `"items":[[],`} {
+		bad := strings.Replace(good, from, to, 1)
+		if _, err := requestPayload.parse([]byte(bad)); err == nil || bad == good {
+			t.Errorf("%s for %s accepted", to, from)
+		}
+	}
 	b.request.Items, b.request.Chat, b.request.Rails, b.request.Reference, b.request.Purpose, b.request.Creditor.LEI = nil, nil, nil, "", "", ""
 	b.signRequest(t) // the least there can be
 	b.request.Items = make([]Item, 32)
