@@ -66,14 +66,14 @@ func Example() {
 		}
 		after = deliveries[0].Seq
 		meaning := p.Meaning(p.Sender(answer), answer.Status)
-		fmt.Println(shop+":", meaning.Kind, meaning.Reason)
+		fmt.Println(shop+":", meaning.Status, "means", meaning.Kind)
 	}
 	for _, p := range sim.Effects("", "").Positions {
 		fmt.Println(p.Participant, p.Available)
 	}
 	// Output:
-	// Example Coffee: settled
-	// Closed Shop: rejected AC04
+	// Example Coffee: ACCP means settled
+	// Closed Shop: RJCT means rejected
 	// PAYRDEF0XXX 995.50
 	// SHOPFRP0 4.50
 }
