@@ -23,18 +23,35 @@ var ErrLocked = errors.New("sqlitedb: the store is in use by another process")
 // ErrBroken means that an earlier commit failed, so that it is not known what is on disk; the file must be opened anew.
 var ErrBroken = errors.New("sqlitedb: a commit failed; the store takes no more writes until it is opened again")
 
-// maxGroup bounds the closures in one commit, and so the time the first waits for the last.
-const maxGroup = 256
+// maxGroup bounds the closures in one commit, and so the time the first waits for the last. maxReaders bounds the views that run at
+// the same time.
+const (
+	maxGroup   = 256
+	maxReaders = 4
+)
 
 // DB is an open file. All its methods may be called concurrently.
 type DB struct {
 	write, read *sql.DB
-	conn        *sql.Conn // the writer's only connection
+	writer      session // only touched by run
+	readers     chan *session
 	lock        *os.File
 	queue       chan *job
 	stop        chan struct{}
 	done        chan struct{}
 	closing     sync.Once
+	closed      error // what Close returned first
+}
+
+// session is a connection with its prepared statements, used by one goroutine at a time.
+type session struct {
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
+}
+
+func newSession(db *sql.DB) (*session, error) {
+	conn, err := db.Conn(context.Background())
+	return &session{conn, map[string]*sql.Stmt{}}, err
 }
 
 type job struct {
@@ -59,7 +76,7 @@ func Open(path, schema string) (*DB, error) {
 		}
 		return nil, fmt.Errorf("sqlitedb: lock: %w", err)
 	}
-	db := &DB{lock: lock, queue: make(chan *job, maxGroup), stop: make(chan struct{}), done: make(chan struct{})}
+	db := &DB{lock: lock, readers: make(chan *session, maxReaders), queue: make(chan *job, maxGroup), stop: make(chan struct{}), done: make(chan struct{})}
 	if err := db.open(path, schema); err != nil {
 		lock.Close()
 		return nil, err
@@ -82,29 +99,34 @@ func (db *DB) open(path, schema string) (err error) {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
-	if db.conn, err = db.write.Conn(context.Background()); err != nil {
+	w, err := newSession(db.write)
+	if err != nil {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
+	db.writer = *w
 	if db.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
-	db.read.SetMaxOpenConns(4)
+	for range maxReaders {
+		r, err := newSession(db.read)
+		if err != nil {
+			db.write.Close()
+			db.read.Close()
+			return fmt.Errorf("sqlitedb: %w", err)
+		}
+		db.readers <- r
+	}
 	return nil
 }
 
-// Tx is a transaction as the closures see it. Statements are prepared once and kept.
-type Tx struct {
-	on interface {
-		PrepareContext(context.Context, string) (*sql.Stmt, error)
-	}
-	stmts map[string]*sql.Stmt
-}
+// Tx is a transaction as the closures see it. Statements are prepared once per connection and kept, so their texts must be few.
+type Tx struct{ on *session }
 
 // Exec runs a statement.
 func (t *Tx) Exec(query string, args ...any) (sql.Result, error) {
-	s, err := t.stmt(query)
+	s, err := t.on.stmt(query)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +135,7 @@ func (t *Tx) Exec(query string, args ...any) (sql.Result, error) {
 
 // Query runs a query. The rows must be closed before the closure returns.
 func (t *Tx) Query(query string, args ...any) (*sql.Rows, error) {
-	s, err := t.stmt(query)
+	s, err := t.on.stmt(query)
 	if err != nil {
 		return nil, err
 	}
@@ -122,23 +144,40 @@ func (t *Tx) Query(query string, args ...any) (*sql.Rows, error) {
 
 // QueryRow runs a query for at most one row and scans it into dest. It returns sql.ErrNoRows when there is none.
 func (t *Tx) QueryRow(query string, args []any, dest ...any) error {
-	s, err := t.stmt(query)
+	s, err := t.on.stmt(query)
 	if err != nil {
 		return err
 	}
 	return s.QueryRow(args...).Scan(dest...)
 }
 
-func (t *Tx) stmt(query string) (*sql.Stmt, error) {
-	s, ok := t.stmts[query]
+func (c *session) stmt(query string) (*sql.Stmt, error) {
+	s, ok := c.stmts[query]
 	if !ok {
 		var err error
-		if s, err = t.on.PrepareContext(context.Background(), query); err != nil {
+		if s, err = c.conn.PrepareContext(context.Background(), query); err != nil {
 			return nil, err
 		}
-		t.stmts[query] = s
+		c.stmts[query] = s
 	}
 	return s, nil
+}
+
+// exec runs a statement without arguments, such as BEGIN.
+func (c *session) exec(statement string) error {
+	s, err := c.stmt(statement)
+	if err != nil {
+		return err
+	}
+	_, err = s.Exec()
+	return err
+}
+
+func (c *session) close() error {
+	for _, s := range c.stmts {
+		s.Close()
+	}
+	return c.conn.Close()
 }
 
 // Update runs f in a transaction and returns after it is durable. When f fails, or panics, only what f did is undone. f must not
@@ -165,27 +204,53 @@ func (db *DB) Update(ctx context.Context, f func(*Tx) error) error {
 	}
 }
 
-// View runs f on a snapshot. What f writes fails.
-func (db *DB) View(ctx context.Context, f func(*Tx) error) error {
-	tx, err := db.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
+// View runs f on a snapshot of what is durable. What f writes fails. f must not keep its Tx or open rows. Cancelling ctx before f has
+// started leaves it out; afterwards View waits. Within f another View may wait for ever.
+func (db *DB) View(ctx context.Context, f func(*Tx) error) (err error) {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer tx.Rollback()
-	return f(&Tx{on: tx, stmts: map[string]*sql.Stmt{}})
+	var r *session
+	select {
+	case r = <-db.readers:
+	case <-db.stop:
+		return sql.ErrConnDone
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { db.readers <- r }()
+	select {
+	case <-db.stop:
+		return sql.ErrConnDone
+	default:
+	}
+	if err := r.exec("BEGIN"); err != nil {
+		return err
+	}
+	defer func() {
+		if failed := r.exec("ROLLBACK"); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}()
+	return f(&Tx{on: r})
 }
 
-// Close answers what is queued, closes the file and gives up its lock.
+// Close waits for the views and updates that run, answers those that wait with sql.ErrConnDone, closes the file and gives up its lock.
 func (db *DB) Close() error {
-	db.closing.Do(func() { close(db.stop) })
-	<-db.done
-	err := errors.Join(db.read.Close(), db.conn.Close(), db.write.Close())
-	return errors.Join(err, db.lock.Close())
+	db.closing.Do(func() {
+		close(db.stop)
+		<-db.done
+		for range maxReaders {
+			r := <-db.readers
+			db.closed = errors.Join(db.closed, r.close())
+		}
+		db.closed = errors.Join(db.closed, db.read.Close(), db.writer.close(), db.write.Close(), db.lock.Close())
+	})
+	return db.closed
 }
 
 func (db *DB) run() {
 	defer close(db.done)
-	stmts := map[string]*sql.Stmt{}
 	var broken error
 	for {
 		var jobs []*job
@@ -214,7 +279,7 @@ func (db *DB) run() {
 		}
 		err := broken
 		if err == nil {
-			if err = db.commit(jobs, stmts); err != nil {
+			if err = db.commit(jobs); err != nil {
 				broken = fmt.Errorf("%w (%w)", ErrBroken, err)
 				err = broken
 			}
@@ -229,31 +294,34 @@ func (db *DB) run() {
 }
 
 // commit runs the jobs in one transaction. Its error means that nothing is known to be durable; a job's own error is in the job.
-func (db *DB) commit(jobs []*job, stmts map[string]*sql.Stmt) error {
-	exec := func(statement string) error {
-		_, err := db.conn.ExecContext(context.Background(), statement)
+func (db *DB) commit(jobs []*job) error {
+	w := &db.writer
+	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	if err := exec("BEGIN IMMEDIATE"); err != nil {
-		return err
+	err := w.runAll(jobs)
+	if err == nil {
+		err = w.exec("COMMIT")
 	}
-	if err := db.runAll(jobs, &Tx{on: db.conn, stmts: stmts}, exec); err != nil {
-		return errors.Join(err, exec("ROLLBACK"))
+	if err != nil {
+		w.exec("ROLLBACK") // fails when SQLite has done so itself; the store is broken in either case
 	}
-	return exec("COMMIT")
+	return err
 }
 
-func (db *DB) runAll(jobs []*job, tx *Tx, exec func(string) error) error {
+// runAll runs each job inside a savepoint. It fails when the transaction as a whole is lost: after a disk error SQLite rolls all of it
+// back, and then there is no savepoint any more to return to.
+func (w *session) runAll(jobs []*job) error {
 	for _, j := range jobs {
-		if err := exec("SAVEPOINT job"); err != nil {
+		if err := w.exec("SAVEPOINT job"); err != nil {
 			return err
 		}
-		if j.err = call(j.f, tx); j.err != nil {
-			if err := exec("ROLLBACK TO job"); err != nil {
-				return err
+		if j.err = call(j.f, &Tx{on: w}); j.err != nil {
+			if err := w.exec("ROLLBACK TO job"); err != nil {
+				return errors.Join(j.err, err)
 			}
 		}
-		if err := exec("RELEASE job"); err != nil {
+		if err := w.exec("RELEASE job"); err != nil {
 			return err
 		}
 	}

@@ -16,7 +16,7 @@ import (
 
 // Limits of one message. A message beyond them is refused by Encode and by Decode, before anything in it is copied.
 const (
-	MaxSize       = 60_000 // octets of one encoded message; with MLS framing and padding it stays below 64 KiB
+	MaxSize       = 56_000 // octets of one encoded message; with MLS framing and padding it fits one frame of the relay
 	MaxDepth      = 4      // levels of nested parts, and of an extension's value
 	MaxParts      = 32     // parts of one message, all levels together
 	MaxExtensions = 16

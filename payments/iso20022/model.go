@@ -12,7 +12,7 @@ import (
 )
 
 // Namespace returns the XML namespace of a message definition, such as "pacs.008.001.08".
-func Namespace(msgDef string) string { return "urn:iso:std:iso:20022:tech:xsd:" + msgDef }
+func Namespace(msgDef string) string { return namespacePrefix + msgDef }
 
 // Header is the business application header (head.001.001.01 or .02), AppHdr.
 type Header struct {

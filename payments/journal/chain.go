@@ -69,7 +69,9 @@ func (e *entry) parts() []part {
 		return appendInt(b, x.Amount.Minor)
 	})
 	ps = addPart(ps, 4, e.Claims, func(b []byte, x Claim) []byte { return appendTexts(b, x.Kind, x.Value) })
-	ps = addPart(ps, 5, e.Limits, func(b []byte, x LimitUse) []byte { return appendInt(appendTexts(b, x.Name), x.Amount) })
+	ps = addPart(ps, 5, e.Limits, func(b []byte, x LimitUse) []byte {
+		return appendInt(appendInt(appendTexts(b, x.Name), x.Amount), x.Max)
+	})
 	ps = addPart(ps, 6, e.Inbox, func(b []byte, x InboxEntry) []byte { return append(appendTexts(b, x.Sender, x.ID), x.Hash[:]...) })
 	ps = addPart(ps, 7, e.Outbox, func(b []byte, x sentRow) []byte {
 		return append(appendTexts(b, x.ID, x.Kind, x.Dest), x.Body[:]...)

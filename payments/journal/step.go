@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/parleypay/parley/payments"
@@ -115,6 +116,9 @@ func (s *Step) check() error {
 	cursors := map[string]bool{}
 	for _, cu := range s.Cursors {
 		c.text("cursor", cu.Name)
+		if cu.Value > math.MaxInt64 {
+			c.fail("cursor %q is above 2⁶³−1", cu.Name)
+		}
 		c.once("cursor", cursors, cu.Name)
 	}
 	for what, n := range map[string]int{"events": len(s.Events), "keys": len(s.Keys), "timers": len(s.SetTimers) + len(s.ClearTimers),

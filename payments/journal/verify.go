@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/lifecycle"
@@ -23,6 +24,7 @@ type verified struct {
 	status lifecycle.State
 	head   [32]byte
 	state  [32]byte
+	at     time.Time // of the last step with an event
 	seen   bool
 }
 
@@ -54,6 +56,9 @@ func (v *verifier) step(e *entry, hash [32]byte, kept []part) error {
 		r = &verified{head: firstPrev(e.Key), state: HashOf(nil)}
 		v.records[e.Key] = r
 	}
+	if r == nil && len(e.Events) > 0 {
+		return damaged("has events and no payment", "%s", e.name())
+	}
 	for i := range e.Events {
 		if err := r.event(e.Key, &e.Events[i]); err != nil {
 			return err
@@ -74,13 +79,16 @@ func (v *verifier) step(e *entry, hash [32]byte, kept []part) error {
 	}
 	v.head.Hash = hash
 	for len(v.earlier) > 0 && v.earlier[0].Pos <= e.Pos {
-		if v.earlier[0] != v.head && v.earlier[0].Pos == e.Pos {
+		if v.earlier[0] != v.head && v.earlier[0] != (Head{}) {
 			return damaged("differs from the head kept elsewhere", "%s", e.name())
 		}
 		v.earlier = v.earlier[1:]
 	}
-	if e.State != nil {
+	if e.State != nil && r != nil {
 		r.state = *e.State
+	}
+	if len(e.Events) > 0 && r != nil {
+		r.at = e.At
 	}
 	for _, p := range e.Postings {
 		v.balances[balanceKey{p.Account, p.Amount.Currency}] += p.Amount.Minor
@@ -103,7 +111,11 @@ func digestOf(ps []part, tag byte) [32]byte {
 	return [32]byte{}
 }
 
+// event takes the next event of a payment. One that was stored without PrevHash gets it here.
 func (r *verified) event(k Key, e *Event) error {
+	if e.PrevHash == ([32]byte{}) {
+		e.PrevHash = r.head
+	}
 	switch {
 	case e.Seq != r.seq+1:
 		return damaged("is missing", "event %s seq %d", k, r.seq+1)
@@ -124,6 +136,8 @@ func (v *verifier) record(r *Record, state [32]byte) error {
 		return damaged("has no events", "payment %s", r.Key)
 	case r.Seq != c.seq || r.Status != c.status || r.Head != c.head:
 		return damaged("does not stand where its events end", "payment %s", r.Key)
+	case !r.Updated.Equal(c.at):
+		return damaged("its time is not that of its last step", "payment %s", r.Key)
 	case state != c.state:
 		return damaged("its state is not what was recorded", "payment %s", r.Key)
 	}
@@ -155,7 +169,7 @@ func (v *verifier) finish(head Head) error {
 	if head != v.head {
 		return damaged(fmt.Sprintf("the last one found is %d", v.head.Pos), "step %d", max(head.Pos, v.head.Pos))
 	}
-	if len(v.earlier) > 0 {
+	if len(v.earlier) > 0 && v.earlier[0] != (Head{}) {
 		return damaged("a head kept elsewhere has it, the journal does not", "step %d", v.earlier[0].Pos)
 	}
 	var missing []string

@@ -47,9 +47,9 @@ func (c *core) fire(t *timer, now time.Time) {
 		c.tell(now, p, t.status, "", rail.Service)
 	case timerContradict:
 		// What the rail itself holds true stays: an enquiry still says settled.
-		status := p.status
+		status, reason, by := p.status, p.reason, p.by
 		c.tell(now, p, "RJCT", p.action.Code, rail.Service)
-		p.status = status
+		p.status, p.reason, p.by = status, reason, by
 	case timerReturn:
 		c.sendBack(now, p)
 	}

@@ -1,0 +1,441 @@
+package journal
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parleypay/parley/internal/sqlitedb"
+	"github.com/parleypay/parley/payments/lifecycle"
+)
+
+// state reads a state as it is stored. The journal wrote it; Verify finds one that was edited.
+func state(s string) lifecycle.State { return lifecycle.State(s) }
+
+// view runs f on a snapshot and puts its errors into this package's words.
+func (j *SQLite) view(ctx context.Context, f func(*sqlitedb.Tx) error) error {
+	err := j.db.View(ctx, f)
+	switch {
+	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.Is(err, sql.ErrNoRows):
+		return ErrNotFound
+	}
+	var claim *ClaimError
+	var damage *DamageError
+	if errors.As(err, &claim) || errors.As(err, &damage) {
+		return err
+	}
+	return outward(fmt.Errorf("journal: read: %w", err))
+}
+
+// each runs f for every row of a query.
+func each(tx *sqlitedb.Tx, query string, args []any, f func(*sql.Rows) error) error {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+const recordColumns = `intent, side, seq, status, head, state, updated`
+
+func scanRecord(scan func(...any) error) (r Record, err error) {
+	var head []byte
+	var status string
+	var updated int64
+	if err := scan(&r.Intent, &r.Side, &r.Seq, &status, &head, &r.State, &updated); err != nil {
+		return Record{}, err
+	}
+	copy(r.Head[:], head)
+	r.State, r.Status, r.Updated = clone(r.State), state(status), moment(updated)
+	return r, nil
+}
+
+// Payment implements Journal.
+func (j *SQLite) Payment(ctx context.Context, k Key) (r Record, err error) {
+	return r, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		r, err = scanRecord(func(dest ...any) error {
+			return tx.QueryRow(`SELECT `+recordColumns+` FROM payments WHERE intent = ? AND side = ?`, []any{string(k.Intent), string(k.Side)}, dest...)
+		})
+		return err
+	})
+}
+
+// List implements Journal.
+func (j *SQLite) List(ctx context.Context, f Filter) (rs []Record, err error) {
+	return rs, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		var after int64
+		if f.After != (Key{}) {
+			if err := tx.QueryRow(`SELECT id FROM payments WHERE intent = ? AND side = ?`, []any{string(f.After.Intent), string(f.After.Side)}, &after); err != nil {
+				return err
+			}
+		}
+		where := `id > ?`
+		args := []any{after}
+		if f.Open {
+			where += ` AND open = 1`
+		}
+		if f.Side != "" {
+			where, args = where+` AND side = ?`, append(args, string(f.Side))
+		}
+		if len(f.Status) > 0 {
+			where += ` AND status IN (?` + strings.Repeat(`, ?`, len(f.Status)-1) + `)`
+			for _, s := range f.Status {
+				args = append(args, string(s))
+			}
+		}
+		return each(tx, `SELECT `+recordColumns+` FROM payments WHERE `+where+` ORDER BY id LIMIT ?`, append(args, f.max()), func(rows *sql.Rows) error {
+			r, err := scanRecord(rows.Scan)
+			rs = append(rs, r)
+			return err
+		})
+	})
+}
+
+const eventColumns = `e.seq, e.at, e.type, e.src, e.dst, e.evidence_kind, e.evidence_hash, e.data, e.hash`
+
+func scanEvent(scan func(...any) error, more ...any) (e Event, err error) {
+	var at int64
+	var from, to string
+	var evidence, hash []byte
+	if err := scan(append([]any{&e.Seq, &at, &e.Type, &from, &to, &e.EvidenceKind, &evidence, &e.Data, &hash}, more...)...); err != nil {
+		return Event{}, err
+	}
+	e.At, e.From, e.To, e.Data = moment(at), state(from), state(to), clone(e.Data)
+	copy(e.EvidenceHash[:], evidence)
+	copy(e.Hash[:], hash)
+	return e, nil
+}
+
+// Events implements Journal.
+func (j *SQLite) Events(ctx context.Context, k Key) (es []Event, err error) {
+	return es, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		prev := firstPrev(k)
+		return each(tx, `SELECT `+eventColumns+` FROM events e JOIN payments p ON p.id = e.payment WHERE p.intent = ? AND p.side = ? ORDER BY e.seq`,
+			[]any{string(k.Intent), string(k.Side)}, func(rows *sql.Rows) error {
+				e, err := scanEvent(rows.Scan)
+				e.PrevHash, prev = prev, e.Hash
+				es = append(es, e)
+				return err
+			})
+	})
+}
+
+// Find implements Journal.
+func (j *SQLite) Find(ctx context.Context, key IndexKey) (ks []Key, err error) {
+	return ks, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		return each(tx, `SELECT p.intent, p.side FROM index_keys i JOIN payments p ON p.id = i.payment WHERE i.value = ? AND i.kind = ? ORDER BY i.id`,
+			[]any{key.Value, key.Kind}, func(rows *sql.Rows) error {
+				var k Key
+				if err := rows.Scan(&k.Intent, &k.Side); err != nil {
+					return err
+				}
+				if !slices.Contains(ks, k) {
+					ks = append(ks, k)
+				}
+				return nil
+			})
+	})
+}
+
+const outboxColumns = `o.name, o.kind, o.dest, o.body, o.not_before, coalesce(p.intent, ''), coalesce(p.side, ''), o.at, o.attempts, o.error, o.done`
+const outboxTables = ` FROM outbox o LEFT JOIN payments p ON p.id = o.payment `
+
+func scanOutbox(scan func(...any) error) (r OutboxRow, err error) {
+	var notBefore, at int64
+	err = scan(&r.ID, &r.OutboxDraft.Kind, &r.Dest, &r.Body, &notBefore, &r.Key.Intent, &r.Key.Side, &at, &r.Attempts, &r.LastError, &r.Done)
+	r.Body, r.NotBefore, r.At = clone(r.Body), moment(notBefore), moment(at)
+	return r, err
+}
+
+// LeaseOutbox implements Journal.
+func (j *SQLite) LeaseOutbox(ctx context.Context, l Lease) (rows []OutboxRow, err error) {
+	j.mu.Lock() // until the leases are noted: a row may be done only before this snapshot or after them
+	defer j.mu.Unlock()
+	for id, until := range j.leased {
+		if !until.After(l.Now) {
+			delete(j.leased, id)
+		}
+	}
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
+		return each(tx, `SELECT `+outboxColumns+outboxTables+`WHERE o.done = 0 AND o.kind = ? AND o.not_before <= ? ORDER BY o.not_before, o.id LIMIT ?`,
+			[]any{l.Kind, nanos(l.Now), l.max() + len(j.leased)}, func(r *sql.Rows) error {
+				row, err := scanOutbox(r.Scan)
+				if err == nil && len(rows) < l.max() && j.leased[row.ID].IsZero() {
+					rows = append(rows, row)
+				}
+				return err
+			})
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		j.leased[rows[i].ID] = l.Until
+	}
+	return rows, nil
+}
+
+// OutboxRow implements Journal.
+func (j *SQLite) OutboxRow(ctx context.Context, id string) (row OutboxRow, err error) {
+	return row, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		row, err = scanOutbox(func(dest ...any) error {
+			return tx.QueryRow(`SELECT `+outboxColumns+outboxTables+`WHERE o.name = ?`, []any{id}, dest...)
+		})
+		return err
+	})
+}
+
+// NextOutbox implements Journal.
+func (j *SQLite) NextOutbox(ctx context.Context, kind string, now time.Time) (at time.Time, ok bool, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return at, ok, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		return each(tx, `SELECT name, not_before FROM outbox WHERE done = 0 AND kind = ? ORDER BY not_before, id LIMIT ?`,
+			[]any{kind, 1 + len(j.leased)}, func(rows *sql.Rows) error {
+				var id string
+				var n int64
+				if err := rows.Scan(&id, &n); err != nil {
+					return err
+				}
+				if !ok && !j.leased[id].After(now) {
+					at, ok = moment(n), true
+				}
+				return nil
+			})
+	})
+}
+
+// Timers implements Journal.
+func (j *SQLite) Timers(ctx context.Context, until time.Time, n int) (ts []TimerRow, err error) {
+	return ts, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		return each(tx, `SELECT p.intent, p.side, t.name, t.at FROM timers t JOIN payments p ON p.id = t.payment WHERE t.at <= ? ORDER BY t.at, p.intent, p.side, t.name LIMIT ?`,
+			[]any{nanos(until), cmp.Or(max(n, 0), 1000)}, func(rows *sql.Rows) error {
+				var t TimerRow
+				var at int64
+				err := rows.Scan(&t.Key.Intent, &t.Key.Side, &t.Name, &at)
+				t.At = moment(at)
+				ts = append(ts, t)
+				return err
+			})
+	})
+}
+
+// NextTimer implements Journal.
+func (j *SQLite) NextTimer(ctx context.Context) (at time.Time, ok bool, err error) {
+	return at, ok, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		var n sql.NullInt64
+		err := tx.QueryRow(`SELECT min(at) FROM timers`, nil, &n)
+		if ok = n.Valid; ok {
+			at = moment(n.Int64)
+		}
+		return err
+	})
+}
+
+// InboxSeen implements Journal.
+func (j *SQLite) InboxSeen(ctx context.Context, e InboxEntry) (seen bool, err error) {
+	return seen, j.view(ctx, func(tx *sqlitedb.Tx) error { seen, err = inboxSeen(tx, e); return err })
+}
+
+func inboxSeen(tx *sqlitedb.Tx, e InboxEntry) (bool, error) {
+	var hash []byte
+	err := tx.QueryRow(`SELECT hash FROM inbox WHERE message = ? AND sender = ?`, []any{e.ID, e.Sender}, &hash)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("journal: %w", err)
+	case string(hash) != string(e.Hash[:]):
+		return false, &ClaimError{Claim: Claim{ClaimInbox, e.ID}}
+	}
+	return true, nil
+}
+
+// Claim implements Journal.
+func (j *SQLite) Claim(ctx context.Context, c Claim) (owner Key, taken bool, err error) {
+	return owner, taken, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		err := tx.QueryRow(`SELECT coalesce(p.intent, ''), coalesce(p.side, '') FROM claims c LEFT JOIN payments p ON p.id = c.payment WHERE c.value = ? AND c.kind = ?`,
+			[]any{c.Value, c.Kind}, &owner.Intent, &owner.Side)
+		taken = err == nil
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+}
+
+// LimitUsed implements Journal.
+func (j *SQLite) LimitUsed(ctx context.Context, name string) (used int64, err error) {
+	return used, j.optional(ctx, `SELECT used FROM limits WHERE name = ?`, name, &used)
+}
+
+// Cursor implements Journal.
+func (j *SQLite) Cursor(ctx context.Context, name string) (v uint64, err error) {
+	return v, j.optional(ctx, `SELECT value FROM cursors WHERE name = ?`, name, &v)
+}
+
+// Clock implements Journal.
+func (j *SQLite) Clock(ctx context.Context) (t time.Time, err error) {
+	var n int64
+	err = j.optional(ctx, `SELECT value FROM meta WHERE name = ?`, "clock", &n)
+	return moment(n), err
+}
+
+// optional reads one value by name and leaves dest alone when there is none.
+func (j *SQLite) optional(ctx context.Context, query, name string, dest any) error {
+	err := j.view(ctx, func(tx *sqlitedb.Tx) error { return tx.QueryRow(query, []any{name}, dest) })
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// Balances implements Journal.
+func (j *SQLite) Balances(ctx context.Context) (bs []Balance, err error) {
+	return bs, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		return each(tx, `SELECT account, currency, minor FROM balances ORDER BY account, currency`, nil, func(rows *sql.Rows) error {
+			var b Balance
+			err := rows.Scan(&b.Account, &b.Amount.Currency, &b.Amount.Minor)
+			bs = append(bs, b)
+			return err
+		})
+	})
+}
+
+// Cases implements Journal.
+func (j *SQLite) Cases(ctx context.Context, all bool, n int) (cs []Case, err error) {
+	return cs, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		return each(tx, `SELECT c.name, c.kind, c.detail, coalesce(p.intent, ''), coalesce(p.side, ''), c.at, coalesce(x.at, 0), coalesce(x.resolution, '')
+			FROM cases c LEFT JOIN case_closes x ON x.name = c.name LEFT JOIN payments p ON p.id = c.payment
+			WHERE ? OR x.id IS NULL ORDER BY c.id LIMIT ?`, []any{all, cmp.Or(max(n, 0), 1000)}, func(rows *sql.Rows) error {
+			var c Case
+			var opened, closed int64
+			err := rows.Scan(&c.ID, &c.Kind, &c.Detail, &c.Key.Intent, &c.Key.Side, &opened, &closed, &c.Resolution)
+			c.Opened, c.Closed = moment(opened), moment(closed)
+			cs = append(cs, c)
+			return err
+		})
+	})
+}
+
+// Code implements Journal.
+func (j *SQLite) Code(ctx context.Context, id string) (c Code, err error) {
+	return c, j.view(ctx, func(tx *sqlitedb.Tx) error { c, err = readCode(tx, id); return err })
+}
+
+func readCode(tx *sqlitedb.Tx, id string) (Code, error) {
+	c := Code{ID: id}
+	var hash []byte
+	var expires, used int64
+	err := tx.QueryRow(`SELECT hash, expires, data, max(0, attempts - (SELECT count(*) FROM code_marks m WHERE m.name = c.name AND m.mark = 'miss' AND m.pos > c.pos)),
+		coalesce((SELECT min(m.at) FROM code_marks m WHERE m.name = c.name AND m.mark = 'use'), 0) FROM codes c WHERE name = ?`, []any{id},
+		&hash, &expires, &c.Data, &c.Attempts, &used)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Code{}, ErrNotFound
+	}
+	if err != nil {
+		return Code{}, fmt.Errorf("journal: %w", err)
+	}
+	copy(c.Hash[:], hash)
+	c.Expires, c.Used, c.Data = moment(expires), moment(used), clone(c.Data)
+	return c, nil
+}
+
+const keyColumns = `kid, owner, status, valid_from, valid_to, data`
+
+func scanKey(scan func(...any) error) (k EnrolledKey, err error) {
+	var from, to int64
+	err = scan(&k.KID, &k.Owner, &k.Status, &from, &to, &k.Data)
+	k.From, k.To, k.Data = moment(from), moment(to), clone(k.Data)
+	return k, err
+}
+
+// EnrolledKey implements Journal.
+func (j *SQLite) EnrolledKey(ctx context.Context, kid string) (k EnrolledKey, err error) {
+	return k, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		k, err = scanKey(func(dest ...any) error {
+			return tx.QueryRow(`SELECT `+keyColumns+` FROM registry WHERE kid = ? ORDER BY id DESC LIMIT 1`, []any{kid}, dest...)
+		})
+		return err
+	})
+}
+
+// EnrolledKeys implements Journal.
+func (j *SQLite) EnrolledKeys(ctx context.Context, owner string) (ks []EnrolledKey, err error) {
+	return ks, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		return each(tx, `SELECT `+keyColumns+` FROM registry r WHERE owner = ? AND id = (SELECT max(id) FROM registry WHERE kid = r.kid)
+			ORDER BY (SELECT min(id) FROM registry WHERE kid = r.kid)`, []any{owner}, func(rows *sql.Rows) error {
+			k, err := scanKey(rows.Scan)
+			ks = append(ks, k)
+			return err
+		})
+	})
+}
+
+// Nonce implements Journal.
+func (j *SQLite) Nonce(ctx context.Context, nonce string) (n Nonce, err error) {
+	return n, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		var expires int64
+		err := tx.QueryRow(`SELECT nonce, expires, data FROM nonces WHERE nonce = ?`, []any{nonce}, &n.Nonce, &expires, &n.Data)
+		n.Expires, n.Data = moment(expires), clone(n.Data)
+		return err
+	})
+}
+
+// Value implements Journal.
+func (j *SQLite) Value(ctx context.Context, table, key string) (v []byte, err error) {
+	return v, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		var deleted bool
+		if err := tx.QueryRow(`SELECT value, deleted FROM vals WHERE tbl = ? AND key = ? ORDER BY id DESC LIMIT 1`, []any{table, key}, &v, &deleted); err != nil {
+			return err
+		}
+		if deleted {
+			return ErrNotFound
+		}
+		v = blob(v)
+		return nil
+	})
+}
+
+// Values implements Journal.
+func (j *SQLite) Values(ctx context.Context, table, prefix string, n int) (ps []Put, err error) {
+	return ps, j.view(ctx, func(tx *sqlitedb.Tx) error {
+		return each(tx, `SELECT key, value FROM vals v WHERE tbl = ? AND key >= ? AND substr(key, 1, length(?2)) = ?2 AND deleted = 0
+			AND id = (SELECT max(id) FROM vals WHERE tbl = v.tbl AND key = v.key) ORDER BY key LIMIT ?`,
+			[]any{table, prefix, cmp.Or(max(n, 0), 1000)}, func(rows *sql.Rows) error {
+				p := Put{Table: table}
+				err := rows.Scan(&p.Key, &p.Value)
+				p.Value = blob(p.Value)
+				ps = append(ps, p)
+				return err
+			})
+	})
+}
+
+// Head implements Journal.
+func (j *SQLite) Head(ctx context.Context) (h Head, err error) {
+	return h, j.view(ctx, func(tx *sqlitedb.Tx) error { h, err = readHead(tx); return err })
+}
+
+func readHead(tx *sqlitedb.Tx) (h Head, err error) {
+	var hash []byte
+	err = tx.QueryRow(`SELECT pos, hash FROM log ORDER BY pos DESC LIMIT 1`, nil, &h.Pos, &hash)
+	if errors.Is(err, sql.ErrNoRows) {
+		return Head{}, nil
+	}
+	copy(h.Hash[:], hash)
+	return h, err
+}
