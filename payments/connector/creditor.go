@@ -23,7 +23,7 @@ func (s *step) transferReceived(e TransferReceived) error {
 		return s.repeated(e)
 	}
 	*p = Payment{Intent: e.Record, Side: lifecycle.Creditor, Clock: s.now, Amount: e.Amount, Debtor: e.Debtor, Creditor: e.Creditor,
-		Reference: e.Reference, Purpose: e.Purpose, Execution: e.Execution}
+		Reference: e.Reference, Purpose: e.Purpose, Submitted: s.now, Execution: e.Execution}
 	if len(e.Chats) > 0 {
 		p.Chat, p.OtherChats = e.Chats[0], e.Chats[1:]
 	}
@@ -152,6 +152,10 @@ func (s *step) creditor(ev Event) error {
 		}
 		return s.answerAgain("rail.enquiry", e.Request)
 	case Sent:
+		if e.Result == SentRefused {
+			s.note("answer.refused", Evidence{Kind: "transport.refused"})
+			s.openCase(CaseAnswer, e.Reason)
+		}
 		return nil
 	case Recovered:
 		return nil // an answer may be sent again as it is: it moves nothing by itself

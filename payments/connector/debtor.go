@@ -111,7 +111,7 @@ func (s *step) mandateVerified(e MandateVerified) error {
 	case e.PerPayment > 0 && p.Amount.Minor > e.PerPayment:
 		return refuse(intent.StepLimits, intent.ReasonLimit, "the amount is over the key's limit for one payment")
 	}
-	p.Debtor, p.KeyID, p.MandateHash = e.Debtor, e.KeyID, e.MandateHash
+	p.Debtor, p.KeyID, p.MandateHash, p.Authorised = e.Debtor, e.KeyID, e.MandateHash, s.now
 	if e.Expires.Before(p.Expires) {
 		p.Expires = e.Expires
 	}
@@ -201,7 +201,7 @@ func (s *step) submit() error {
 	if err := s.move(lifecycle.OnSubmit, Evidence{Kind: "pacs.008", Hash: x.Hash}); err != nil {
 		return err
 	}
-	p.Deadline = s.now.Add(s.cfg.Answer)
+	p.Submitted, p.Deadline = s.now, s.now.Add(s.cfg.Answer)
 	s.add(Index{journal.IndexUETR, string(x.UETR)}, Index{journal.IndexMessageID, x.MessageID},
 		Claim{journal.ClaimMessageID, x.MessageID})
 	s.add(SendRail{Row: s.row(rowTransfer), Transfer: true, Kind: "pacs.008", Wire: wire})

@@ -142,6 +142,7 @@ func DecodeCoreCall(b []byte) (CoreCall, error) {
 type ChatMessage struct {
 	MediaType string `json:"media_type"`
 	Fallback  string `json:"fallback"`
+	Status    string `json:"status,omitempty"` // of the payment that it speaks of, for followers
 	Body      []byte `json:"body"`
 }
 

@@ -112,6 +112,7 @@ const (
 	CaseBlocked       CaseKind = "blocked"               // frozen at the payee's bank
 	CaseRestoredPaid  CaseKind = "restored-then-settled" // the payer has the money back and the payee has it too
 	CaseCore          CaseKind = "core-bank"             // the core bank refused what must not be refused
+	CaseAnswer        CaseKind = "answer-refused"        // at the creditor's bank: the rail did not take our answer
 	CaseUnconfirmed   CaseKind = "unconfirmed"           // at the creditor's bank: accepted, and never settled nor refused
 )
 

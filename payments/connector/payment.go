@@ -37,6 +37,9 @@ type Payment struct {
 	KeyID       string   `json:",omitempty"` // of the payer's key
 	Budget      Budget   // what the mandate took from the key's limit, to be given back if the payment ends without moving money
 
+	Authorised time.Time `json:",omitzero"` // when the mandate was accepted
+	Submitted  time.Time `json:",omitzero"` // when sending was decided; at the creditor's bank when the transfer came in
+
 	Execution    Execution  // ids of the one transfer; zero before submitting
 	Deadline     time.Time  `json:",omitzero"`  // when the rail's answer is due
 	Enquiries    int        `json:",omitempty"` // pacs.028 decided so far

@@ -21,6 +21,7 @@ type bankStatements struct {
 func NewStatements(id string, key ed25519.PrivateKey) Statements { return bankStatements{id, key} }
 
 func (b bankStatements) Statement(p Payment, n Notify) (m ChatMessage, err error) {
+	m.Status = string(n.Status)
 	switch n.Kind {
 	case NoticeCheck:
 		m.MediaType = intent.MediaPayeeCheck

@@ -155,7 +155,7 @@ func (c Consent) Canonical() []byte {
 
 // Enrol is the body of MediaEnrol.
 type Enrol struct {
-	Code  string // as the customer typed it: a secret until it is used
+	Code  string `json:"-"` // as the customer typed it: a secret until it is used
 	Key   PublicKey
 	Proof []byte // JWS of the Consent by Key: proof of possession
 }

@@ -3,8 +3,6 @@ package intent
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/asn1"
@@ -12,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"slices"
 )
 
 // header is the protected header of our JWS: exactly these members, in canonical form. Anything else, such as jwk, x5u, b64 or
@@ -74,9 +71,11 @@ func KeyID(jws []byte) (string, error) {
 	return c.header.kid, err
 }
 
-// check verifies the header against the key and the signature.
+// check verifies the header against the key, and the signature. It is for everything but mandates, which alone name methods.
 func (c compact) check(typ string, key PublicKey) error {
 	switch {
+	case len(c.header.amr) > 0:
+		return &FormatError{Path: "header.amr", Text: "is only for mandates"}
 	case c.header.typ != typ:
 		return &FormatError{Path: "header.typ", Text: "is not " + typ}
 	case c.header.alg != key.alg:
@@ -208,18 +207,9 @@ func (p payload[T]) verify(jws []byte, key PublicKey) (T, Hash, error) {
 	if err := c.check(p.typ, key); err != nil {
 		return none, Hash{}, err
 	}
-	if len(c.header.amr) > 0 {
-		return none, Hash{}, &FormatError{Path: "header.amr", Text: "is only for mandates"}
-	}
 	x, err := p.parse(c.payload)
 	if err != nil {
 		return none, Hash{}, err
 	}
 	return x, hashOf(p.typ, c.payload), nil
 }
-
-// ed25519Key returns the signer's key as PublicKey for a bank-signed object.
-func ed25519Key(key ed25519.PublicKey) (PublicKey, error) { return NewPublicKey(key) }
-
-var _ = slices.Contains[[]string]
-var _ = ecdsa.VerifyASN1

@@ -70,12 +70,15 @@ func VerifyRequest(jws []byte) (Request, Hash, error) {
 	if err != nil {
 		return Request{}, Hash{}, err
 	}
-	// The key is inside the payload: it is read first and believed only when the signature over the exact bytes fits it.
-	unverified, err := requestPayload.parse(c.payload)
+	// The key is inside the payload, so that this is read first; nothing of it leaves here unless the signature fits.
+	x, err := requestPayload.parse(c.payload)
 	if err != nil {
 		return Request{}, Hash{}, err
 	}
-	return requestPayload.verify(jws, unverified.Key)
+	if err := c.check(typRequest, x.Key); err != nil {
+		return Request{}, Hash{}, err
+	}
+	return x, hashOf(typRequest, c.payload), nil
 }
 
 func writeRequest(x Request) value {

@@ -316,9 +316,11 @@ func readReceipt(r *reader) Receipt {
 	if !x.Status.known() {
 		r.fail("status", "is not a status of the lifecycle table")
 	}
-	r.nested("iso", false, func(r *reader) {
+	if r.nested("iso", false, func(r *reader) {
 		x.ISO = ISOStatus{Status: r.optionalWord("status", 35), Reason: r.optionalWord("reason", 35)}
-	})
+	}) && x.ISO == (ISOStatus{}) {
+		r.fail("iso", "is empty")
+	}
 	if !x.CreditedAt.IsZero() && x.Status != StatusSettled {
 		r.fail("credited_at", "is only for settled")
 	}

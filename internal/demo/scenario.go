@@ -1,0 +1,63 @@
+package demo
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/parleypay/parley/payments/lifecycle"
+)
+
+// Scenario is one way a payment can go.
+type Scenario struct {
+	Name string
+	Says string
+	Want lifecycle.State // the payer's final status when the scenario goes as its name says
+
+	rule    string        // the rail's action for the payment, YAML; empty: settle
+	quick   bool          // the rail's and the connectors' answer time-out is short, see quickTimeout
+	expires time.Duration // of the request; 0: the default
+	payer   behaviour
+	forged  bool // the request names an account that is not the named payee's
+	crash   bool // the payer's bank's connector is killed after it has sent, and started again
+}
+
+type behaviour uint8
+
+const (
+	approves behaviour = iota
+	declines
+	waits // neither approves nor declines
+)
+
+// quickTimeout replaces the rail's real answer time-out (20 s on FedNow, 10 s on SCT Inst) in the scenarios with silence.
+const quickTimeout = 2 * time.Second
+
+var scenarios = []Scenario{
+	{Name: "settle", Says: "the payment settles", Want: lifecycle.Settled},
+	{Name: "reject", Says: "the payee's bank refuses with AC03", Want: lifecycle.Rejected, rule: "{do: reject, code: AC03}"},
+	{Name: "silence-then-settled", Says: "the rail says nothing in time, and then that it settled", Want: lifecycle.Settled, rule: "{do: silence, then: settle}", quick: true},
+	{Name: "silence-then-rejected", Says: "the rail says nothing in time, and then that it refused", Want: lifecycle.Rejected, rule: "{do: silence, then: reject}", quick: true},
+	{Name: "decline", Says: "the payer declines", Want: lifecycle.Declined, payer: declines},
+	{Name: "expire", Says: "the payer does nothing until the request has expired", Want: lifecycle.Expired, expires: 3 * time.Second, payer: waits},
+	{Name: "wrong-payee", Says: "the account is not the named payee's: no match, the payer stops", Want: lifecycle.Declined, forged: true},
+	{Name: "duplicate-status", Says: "the rail gives every answer twice", Want: lifecycle.Settled, rule: "{do: duplicate}"},
+	{Name: "connector-crash", Says: "the payer's bank's connector is killed after it has sent, and started again", Want: lifecycle.Settled, rule: "{do: settle, deliver_after: 1500ms}", crash: true},
+}
+
+// Scenarios lists the names of all scenarios.
+func Scenarios() string {
+	var names []string
+	for _, s := range scenarios {
+		names = append(names, s.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+func scenario(name string) (Scenario, bool) {
+	i := slices.IndexFunc(scenarios, func(s Scenario) bool { return s.Name == name })
+	if i < 0 {
+		return Scenario{}, false
+	}
+	return scenarios[i], true
+}

@@ -1,0 +1,68 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/parleypay/parley/internal/config"
+	"github.com/parleypay/parley/payments/rail/railsim"
+)
+
+// RailFile is the configuration file of a simulated rail.
+type RailFile struct {
+	Listen         string `yaml:"listen,required"` // host:port for participants
+	Monitor        string `yaml:"monitor"`         // loopback host:port of /healthz, /readyz, /metrics
+	railsim.Config `yaml:",inline"`
+}
+
+// ReadRail reads a simulated rail's configuration. Its error is a config.Faults with all that is wrong.
+func ReadRail(path string) (RailFile, error) {
+	var f RailFile
+	src := config.Read(path, &f)
+	beside(path, &f.ArchiveDir)
+	if f.Monitor != "" {
+		if err := checkLoopback(f.Monitor); err != nil {
+			src.Faultf("monitor", "%v", err)
+		}
+	}
+	if src.Err() == nil {
+		var joined interface{ Unwrap() []error }
+		switch err := f.Config.Validate(); {
+		case errors.As(err, &joined):
+			for _, err := range joined.Unwrap() {
+				src.Faultf("", "%v", err)
+			}
+		case err != nil:
+			src.Faultf("", "%v", err)
+		}
+	}
+	return f, src.Err()
+}
+
+// drainTime is how long the rail gives open payments to end when it is told to stop.
+const drainTime = 5 * time.Second
+
+// RunRail runs a simulated rail until ctx ends and what it has begun is finished.
+func RunRail(ctx context.Context, f RailFile, o Options) error {
+	f.Trace = o.Trace
+	sim, err := railsim.New(f.Config)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", f.Listen)
+	if err != nil {
+		return err
+	}
+	var ops net.Listener
+	r := Ready{Part: "rail", URL: "http://" + listener.Addr().String()}
+	if f.Monitor != "" {
+		if ops, err = net.Listen("tcp", f.Monitor); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		r.Monitor = ops.Addr().String()
+	}
+	o.ready(r)
+	return sim.Serve(ctx, listener, ops, drainTime)
+}

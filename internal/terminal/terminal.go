@@ -1,0 +1,251 @@
+// Package terminal lets a person chat and pay line by line: what is typed goes to a client, what happens is printed.
+//
+// It decides nothing and keeps nothing; an sdk.Client does.
+package terminal
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/parleypay/parley/messaging"
+	"github.com/parleypay/parley/messaging/content"
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
+	"github.com/parleypay/parley/sdk"
+)
+
+// Session is one person at one terminal. Fields are set before Run and not changed after.
+type Session struct {
+	Client *sdk.Client
+	In     io.Reader
+	Out    io.Writer
+	Chat   messaging.ChatID  // where text goes at first; zero: /open chooses
+	Sent   func(text string) // is told of each text sent; may be nil
+	Quiet  bool              // somebody else prints what arrives
+
+	mu      sync.Mutex // guards what follows, and Out
+	current messaging.ChatID
+	pending payments.IntentID // the latest request
+	lines   chan string
+}
+
+// ErrQuit is what Run returns when the person left or the input ended.
+var ErrQuit = errors.New("terminal: the person left")
+
+const help = `  /open ADDRESS   open a chat with a device and make it the current one
+  /pay            ask your bank who is to be paid, and show the request
+  /approve        pay the request that was shown (/approve anyway: despite "no match")
+  /decline [WHY]  refuse it; WHY is one word
+  /status         what is known of the latest payment
+  /me             your own address
+  /help, /quit
+  anything else is sent to the current chat, such as /buy flat white`
+
+// Run reads lines until the input ends, the person quits or ctx does.
+func (s *Session) Run(ctx context.Context) error {
+	s.mu.Lock()
+	s.current = s.Chat
+	s.mu.Unlock()
+	s.lines = make(chan string)
+	go func() {
+		defer close(s.lines)
+		scan := bufio.NewScanner(s.In)
+		scan.Buffer(nil, 16<<10)
+		for scan.Scan() {
+			select {
+			case s.lines <- scan.Text():
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for {
+		line, err := s.Ask(ctx, "")
+		if err != nil {
+			return err
+		}
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		if err := s.do(ctx, line); err != nil {
+			if errors.Is(err, ErrQuit) || ctx.Err() != nil {
+				return err
+			}
+			s.print("! %v", err)
+		}
+	}
+}
+
+// Ask prints a question and returns the next line. Only what Run calls may use it, such as an Unlock of the client.
+func (s *Session) Ask(ctx context.Context, question string) (string, error) {
+	if question != "" {
+		s.print("%s", question)
+	}
+	select {
+	case line, ok := <-s.lines:
+		if !ok {
+			return "", ErrQuit
+		}
+		return line, nil
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
+}
+
+func (s *Session) print(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintf(s.Out, format+"\n", args...)
+}
+
+func (s *Session) do(ctx context.Context, line string) error {
+	word, rest, _ := strings.Cut(line, " ")
+	rest = strings.TrimSpace(rest)
+	s.mu.Lock()
+	chat, pending := s.current, s.pending
+	s.mu.Unlock()
+	switch word {
+	case "/quit":
+		return ErrQuit
+	case "/help":
+		s.print("%s", help)
+		return nil
+	case "/me":
+		s.print("  %s", s.Client.ID())
+		return nil
+	case "/open":
+		return s.open(ctx, rest)
+	case "/pay", "/approve", "/decline", "/status":
+		if pending == "" {
+			return errors.New("nobody has asked for money yet")
+		}
+		return s.pay(ctx, word, rest, pending)
+	}
+	if chat == (messaging.ChatID{}) {
+		return errors.New("no chat is open; /open ADDRESS opens one, /help says more")
+	}
+	if s.Sent != nil {
+		s.Sent(line)
+	}
+	return s.Client.SendText(ctx, chat, line, sdk.SendOptions{})
+}
+
+func (s *Session) open(ctx context.Context, address string) error {
+	peer, err := messaging.ParseDeviceID(address)
+	if err != nil {
+		return fmt.Errorf("an address has 40 hexadecimal digits: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	chat, err := s.Client.ChatWith(ctx, peer)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.current = chat
+	s.mu.Unlock()
+	s.print("  the chat is open, encrypted end to end")
+	return nil
+}
+
+func (s *Session) pay(ctx context.Context, word, rest string, id payments.IntentID) error {
+	switch word {
+	case "/decline":
+		if strings.ContainsAny(rest, " \t") {
+			return errors.New("give the reason as one word, such as too-late")
+		}
+		return s.Client.Decline(ctx, id, rest)
+	case "/approve":
+		return s.Client.Approve(ctx, id, sdk.ApproveOptions{DespiteNoMatch: rest == "anyway"})
+	case "/pay":
+		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+		defer cancel()
+		if _, err := s.Client.Check(ctx, id); err != nil {
+			return err
+		}
+	}
+	p, err := s.Client.Payment(ctx, id)
+	if err != nil {
+		return err
+	}
+	s.print("%s", Describe(p))
+	return nil
+}
+
+// ShowText prints a text of somebody else. It is the client's OnText.
+func (s *Session) ShowText(_ context.Context, t sdk.Text) error {
+	if !s.Quiet {
+		s.print("%s: %s", content.Clean(t.Sender.Name), t.Body)
+	}
+	return nil
+}
+
+// ShowPayment prints what happened to a payment. It is the client's OnPayment.
+func (s *Session) ShowPayment(_ context.Context, p sdk.Payment) error {
+	s.mu.Lock()
+	if p.News == sdk.NewsRequested {
+		s.pending = p.Intent
+	}
+	s.mu.Unlock()
+	if s.Quiet {
+		return nil
+	}
+	switch p.News {
+	case sdk.NewsRequested:
+		s.print("%s\n  /pay to look into it, /decline to refuse", Describe(p))
+	case sdk.NewsRefused:
+		s.print("  your bank refused: %s", p.Refusal.Text)
+	case sdk.NewsStatus, sdk.NewsCredited:
+		s.print("  payment of %s: %s", p.Amount, Status(p))
+	}
+	return nil
+}
+
+// Describe says in a few lines what a payment is about: the lines a person must see before approving.
+func Describe(p sdk.Payment) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %s asks for %s", content.Clean(p.Creditor.Name.Reveal()), p.Amount)
+	if title := p.Title(); title != "" {
+		fmt.Fprintf(&b, " for %s", content.Clean(title))
+	}
+	fmt.Fprintf(&b, "\n  account %s at %s, until %s", p.Creditor.Account.Reveal(), p.Creditor.Agent, p.Expires.Local().Format(time.TimeOnly))
+	if p.Check != nil {
+		fmt.Fprintf(&b, "\n  %s", CheckText(*p.Check))
+	}
+	fmt.Fprintf(&b, "\n  %s", Status(p))
+	return b.String()
+}
+
+// CheckText says what a payee check found.
+func CheckText(c intent.PayeeCheck) string {
+	switch c.Result {
+	case intent.Match:
+		return "your bank says: the account is the payee's (MTCH)"
+	case intent.CloseMatch:
+		return "your bank says: the account is of " + content.Clean(c.MatchedName.Reveal()) + " (CMTC); is that whom you mean?"
+	case intent.NoMatch:
+		return "YOUR BANK SAYS: THE ACCOUNT IS NOT THE PAYEE'S (NMTC)"
+	}
+	return "your bank could not find out whose account it is (NOAP)"
+}
+
+// Status says where a payment stands, in words that are safe to act on.
+func Status(p sdk.Payment) string {
+	text := string(p.Status)
+	switch p.Status {
+	case "presented":
+		text = "nothing is approved"
+	case "unknown":
+		text = "not confirmed, being checked by your bank; do not pay again"
+	}
+	if p.Reason != "" {
+		text += " (" + content.Clean(p.Reason) + ")"
+	}
+	return text
+}

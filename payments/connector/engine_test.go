@@ -1,0 +1,104 @@
+package connector_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/parleypay/parley/payments/lifecycle"
+)
+
+// onRails runs a test on both rails, in fake time.
+func onRails(t *testing.T, f func(t *testing.T, name string)) {
+	for name := range rails {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { f(t, name) })
+		})
+	}
+}
+
+func TestPaymentSettles(t *testing.T) {
+	onRails(t, func(t *testing.T, name string) {
+		w := newWorld(t, name, options{})
+		id := w.pay(12_01)
+		p := w.ends(id, lifecycle.Settled)
+		if got := statuses(w.receipts(id)); got != "authorised submitted settled" && got != "authorised settled" {
+			t.Errorf("receipts: %s", got)
+		}
+		last := w.receipts(id)[len(w.receipts(id))-1]
+		if last.UETR != p.Execution.UETR || last.EndToEndID != id.EndToEndID() || last.Amount.Minor != 12_01 || last.MandateHash.IsZero() {
+			t.Errorf("receipt: %+v", last)
+		}
+		w.until("credited", func() bool { return w.credited(id) == 1 })
+		if payer, held, shop := w.balances(); payer != opening-12_01 || held != 0 || shop != opening+12_01 {
+			t.Errorf("balances: %d (held %d), %d", payer, held, shop)
+		}
+		for _, want := range []string{"request verified", "payee check", "mandate verified", "journaled", "pacs.008 sent", "pacs.002 received", "settled"} {
+			if w.payerBank.log.count(want, id) != 1 {
+				t.Errorf("payer's bank: %d × %q", w.payerBank.log.count(want, id), want)
+			}
+		}
+		for _, want := range []string{"pacs.008 received", "pacs.002 sent", "credited", "notice sent"} {
+			if w.shopBank.log.count(want, id) != 1 {
+				t.Errorf("shop's bank: %d × %q", w.shopBank.log.count(want, id), want)
+			}
+		}
+		w.audit()
+	})
+}
+
+func TestOutcomesByMagicAmount(t *testing.T) {
+	cases := []struct {
+		minor   int64
+		want    lifecycle.State
+		reason  string
+		shop    int64 // what the shop gained
+		visited string
+		cases   []string
+	}{
+		{20_02, lifecycle.Rejected, "AC03", 0, "", nil},
+		{20_03, lifecycle.Rejected, "AM04", 0, "", nil},
+		{20_04, lifecycle.Settled, "", 20_04, "unknown", nil},
+		{20_05, lifecycle.Rejected, "", 0, "unknown", nil},
+		{20_06, lifecycle.Settled, "", 20_06, "", nil},
+		{20_07, lifecycle.Settled, "", 20_07, "", nil},
+		{20_08, lifecycle.Settled, "", 20_08, "", []string{"contradiction"}},
+		{20_09, lifecycle.Settled, "", 20_09, "", []string{"bad-message"}},
+	}
+	onRails(t, func(t *testing.T, name string) {
+		for _, c := range cases {
+			w := newWorld(t, name, options{})
+			id := w.pay(c.minor)
+			p := w.ends(id, c.want)
+			time.Sleep(time.Minute) // what comes late
+			w.quiet()
+			p = w.state(w.payerBank, id, lifecycle.Debtor)
+			if p.State != c.want || (c.reason != "" && p.Reason != c.reason) {
+				t.Errorf("%d: %s (%s), want %s (%s)", c.minor, p.State, p.Reason, c.want, c.reason)
+			}
+			if c.visited != "" && !strings.Contains(statuses(w.receipts(id)), c.visited) {
+				t.Errorf("%d: receipts: %s", c.minor, statuses(w.receipts(id)))
+			}
+			payer, held, shop := w.balances()
+			wantPayer := opening - c.shop
+			if !p.Restored.IsZero() && c.want == lifecycle.Settled { // the bank bears it until the case is worked
+				wantPayer = opening
+			}
+			if payer != wantPayer || held != 0 || shop != opening+c.shop {
+				t.Errorf("%d: balances: %d (held %d), %d", c.minor, payer, held, shop)
+			}
+			for _, kind := range c.cases {
+				if !slices.Contains(w.cases(w.payerBank), kind) {
+					t.Errorf("%d: cases: %v, want %s", c.minor, w.cases(w.payerBank), kind)
+				}
+			}
+			if restored := name == "sctinst" && c.visited != ""; restored == p.Restored.IsZero() {
+				t.Errorf("%d: restored at %v", c.minor, p.Restored)
+			}
+			w.audit()
+			w.close()
+		}
+	})
+}

@@ -1,0 +1,189 @@
+// Package namematch says whether two names are the same, nearly the same or different, for the payee check.
+//
+// It knows names only as people write them, no accounts and no registers. It is strict: what it calls close is shown to the payer
+// with the right name, and what it calls different warns them.
+package namematch
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Result of Compare. The zero Result is the cautious one.
+type Result uint8
+
+const (
+	Different Result = iota
+	Close            // a typing error, an initial, a name left out or in another order
+	Same             // the same words, whatever case, accents and punctuation
+)
+
+// maxRunes bounds what is compared; names have at most 140 characters (Max140Text).
+const maxRunes = 140
+
+// letters that do not come apart into a base letter and marks (Unicode NFKD).
+var letters = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ø", "o", "đ", "d", "ð", "d", "ł", "l", "þ", "th", "ı", "i", "ħ", "h", "ŋ", "n")
+
+// pairs are the usual spellings of letters with marks in two letters: "Müller" is also written "Mueller".
+var pairs = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "å", "aa", "ø", "oe")
+
+// fillers are titles and legal forms, which people leave out; they never make the difference.
+var fillers = map[string]bool{
+	"mr": true, "mrs": true, "ms": true, "dr": true, "prof": true, "herr": true, "frau": true, "mme": true, "sr": true, "sra": true,
+	"gmbh": true, "ag": true, "kg": true, "ug": true, "ohg": true, "se": true, "sa": true, "sas": true, "sarl": true, "srl": true, "spa": true,
+	"bv": true, "nv": true, "ab": true, "as": true, "oy": true, "ltd": true, "limited": true, "llc": true, "inc": true, "corp": true, "co": true, "plc": true,
+	"and": true, "und": true, "et": true, "the": true,
+}
+
+// Compare says how alike two names are. It is symmetric.
+func Compare(a, b string) Result {
+	best := Different
+	for _, x := range spellings(a) {
+		for _, y := range spellings(b) {
+			best = max(best, compare(x, y))
+		}
+	}
+	return best
+}
+
+// spellings returns the words of a name, once with marks taken off and once with letters written as pairs.
+func spellings(name string) [][]string {
+	name = strings.ToLower(norm.NFC.String(name))
+	plain, paired := words(name), words(pairs.Replace(name))
+	if slices.Equal(plain, paired) {
+		return [][]string{plain}
+	}
+	return [][]string{plain, paired}
+}
+
+// words returns the words of a name in their base letters and digits, without points, hyphens and marks.
+func words(name string) []string {
+	var b strings.Builder
+	n := 0
+	for _, r := range norm.NFKD.String(letters.Replace(name)) {
+		switch {
+		case n >= maxRunes:
+		case unicode.IsLetter(r) || unicode.IsDigit(r):
+			b.WriteRune(unicode.ToLower(r))
+			n++
+		case unicode.Is(unicode.Mn, r), r == '\'', r == '’', r == '.':
+			// a mark, an apostrophe or the point of an abbreviation joins: "O'Neil" is "ONeil", "G.m.b.H." is "GmbH"
+		default:
+			b.WriteByte(' ')
+		}
+	}
+	return strings.Fields(b.String())
+}
+
+func compare(a, b []string) Result {
+	if len(a) == 0 || len(b) == 0 {
+		return Different
+	}
+	if slices.Equal(a, b) || strings.Join(a, "") == strings.Join(b, "") {
+		return Same
+	}
+	a, b = core(a), core(b)
+	if slices.Equal(a, b) || strings.Join(a, "") == strings.Join(b, "") {
+		return Same
+	}
+	if near(strings.Join(a, ""), strings.Join(b, "")) {
+		return Close
+	}
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	return aligned(a, b)
+}
+
+// core returns the words without titles and legal forms, unless nothing else is left.
+func core(words []string) []string {
+	kept := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return fillers[w] })
+	if len(kept) == 0 {
+		return words
+	}
+	return kept
+}
+
+// aligned reports Close when every word of the shorter name has its own counterpart in the longer one, at least one of them in full
+// and not only by its initial, and no more words are missing than found.
+func aligned(short, long []string) Result {
+	used := make([]bool, len(long))
+	full := 0
+	for _, w := range short {
+		at, grade := -1, 0
+		for i, x := range long {
+			if used[i] {
+				continue
+			}
+			if g := alike(w, x); g > grade {
+				at, grade = i, g
+			}
+		}
+		if at < 0 {
+			return Different
+		}
+		used[at] = true
+		if grade >= 2 && len(w) >= 3 {
+			full++
+		}
+	}
+	if full == 0 || len(long)-len(short) > len(short) || (len(short) == 1 && len(long) > 1 && len(short[0]) < 4) {
+		return Different
+	}
+	return Close
+}
+
+// alike grades two words: 3 equal, 2 a typing error apart, 1 one is the other's initial, 0 different.
+func alike(a, b string) int {
+	switch {
+	case a == b:
+		return 3
+	case near(a, b):
+		return 2
+	case len(a) == 1 && strings.HasPrefix(b, a), len(b) == 1 && strings.HasPrefix(a, b):
+		return 1
+	}
+	return 0
+}
+
+// near reports whether one typing error (two in 12 letters and more) makes one word the other: none in words of under 4 letters.
+func near(a, b string) bool {
+	x, y := []rune(a), []rune(b)
+	if len(x) > len(y) {
+		x, y = y, x
+	}
+	allowed := 0
+	switch {
+	case len(x) >= 12:
+		allowed = 2
+	case len(x) >= 4:
+		allowed = 1
+	}
+	return len(y)-len(x) <= allowed && distance(x, y) <= allowed
+}
+
+// distance is the optimal string alignment distance: insert, delete, replace or swap two neighbours.
+func distance(a, b []rune) int {
+	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, last, row = last, row, before
+	}
+	return last[len(b)]
+}

@@ -1,0 +1,241 @@
+package connector
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/parleypay/parley/internal/trace"
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/journal"
+	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
+)
+
+const receiveMax = 128
+
+// receive takes messages from the rail until ctx ends. The cursor moves on only when all of a batch are durable; a message that comes
+// again after a crash is known by its place and hash.
+func (e *Engine) receive(ctx context.Context) {
+	name := "rail/" + e.cfg.Profile.Name
+	cursor, err := e.cfg.Journal.Cursor(ctx, name)
+	if err != nil {
+		if ctx.Err() == nil {
+			e.fatal(err)
+		}
+		return
+	}
+	for attempt := 0; ctx.Err() == nil; {
+		batch, err := e.cfg.Transport.Receive(ctx, cursor, receiveMax)
+		if err != nil {
+			if ctx.Err() != nil {
+				return
+			}
+			e.cfg.Metrics.Count(MetricReceive, "error")
+			select {
+			case <-ctx.Done():
+			case <-time.After(backoff(attempt, 5*time.Second)):
+			}
+			attempt++
+			continue
+		}
+		attempt = 0
+		e.heard.Store(e.now().UnixMilli())
+		e.cfg.Metrics.Count(MetricReceive, "ok")
+		if len(batch) == 0 {
+			continue
+		}
+		if err := e.takeAll(ctx, batch); err != nil {
+			return // the journal has failed: the engine is stopping
+		}
+		cursor = batch[len(batch)-1].Seq
+		if err := e.write(ctx, journal.Step{At: e.now(), Cursors: []journal.Cursor{{Name: name, Value: cursor}}}); err != nil {
+			return
+		}
+	}
+}
+
+// takeAll takes a batch: messages about one payment in order, different payments at once.
+func (e *Engine) takeAll(ctx context.Context, batch []rail.Delivery) error {
+	type decoded struct {
+		rail.Delivery
+		m    *rail.Message
+		err  error
+		hash [32]byte
+	}
+	groups := map[string][]decoded{}
+	var order []string
+	for _, d := range batch {
+		x := decoded{Delivery: d, hash: journal.HashOf(d.Wire)}
+		x.m, x.err = e.cfg.Profile.Decode(d.Wire, rail.FromService)
+		about := aboutMessage(x.m)
+		if _, ok := groups[about]; !ok {
+			order = append(order, about)
+		}
+		groups[about] = append(groups[about], x)
+	}
+	slots := make(chan struct{}, e.cfg.Workers)
+	errs := make([]error, len(order))
+	var wait sync.WaitGroup
+	for i, about := range order {
+		slots <- struct{}{}
+		wait.Go(func() {
+			defer func() { <-slots }()
+			for _, x := range groups[about] {
+				if err := e.take(ctx, x.Delivery, x.m, x.err, x.hash); err != nil {
+					errs[i] = err
+					return
+				}
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// aboutMessage names what a message is about, to keep the order among messages about the same.
+func aboutMessage(m *rail.Message) string {
+	switch {
+	case m == nil:
+		return ""
+	case m.Transfer != nil:
+		return m.Transfer.MessageID
+	case m.Status != nil:
+		return m.Status.OriginalMessageID
+	default:
+		return m.Request.OriginalMessageID
+	}
+}
+
+// take makes one message durable. Its error is of the journal; what is wrong with the message is recorded and ends there.
+func (e *Engine) take(ctx context.Context, d rail.Delivery, m *rail.Message, decodeErr error, hash [32]byte) error {
+	inbox := func(suffix string) *journal.InboxEntry {
+		return &journal.InboxEntry{Sender: "rail/" + e.cfg.Profile.Name, ID: strconv.FormatUint(d.Seq, 10) + "/" + hex.EncodeToString(hash[:8]) + suffix, Hash: hash}
+	}
+	var err error
+	switch {
+	case decodeErr != nil:
+		rule := "unreadable"
+		if faults := rail.Faults(decodeErr); len(faults) > 0 {
+			rule = faults[0].Rule + " at " + faults[0].Path
+		}
+		err = e.bury(ctx, d, inbox(""), "bad-message", rule, hash)
+	case m.Transfer != nil:
+		err = e.takeTransfer(ctx, m, Evidence{"pacs.008", hash, d.Wire}, inbox(""))
+	case m.Status != nil:
+		err = e.takeStatus(ctx, d, m, Evidence{"pacs.002", hash, d.Wire}, inbox)
+	default:
+		err = e.takeRequest(ctx, d, m, Evidence{"pacs.028", hash, d.Wire}, inbox)
+	}
+	switch {
+	case errors.Is(err, journal.ErrDuplicate):
+		e.cfg.Metrics.Count(MetricDropped, "rail")
+		return nil
+	case errors.Is(err, ErrEvent) || refusedByJournal(err) || asRefusal(err) != nil:
+		// The message was read and cannot be: nothing of it was recorded yet, and it must not come for ever.
+		e.cfg.Log.Error("message from the rail", "error", err)
+		if err = e.bury(ctx, d, inbox("/failed"), "failed-message", "not applicable", hash); errors.Is(err, journal.ErrDuplicate) {
+			return nil
+		}
+	}
+	return err
+}
+
+// bury records a message that cannot be taken, with its bytes, and asks a person to look.
+func (e *Engine) bury(ctx context.Context, d rail.Delivery, inbox *journal.InboxEntry, kind, reason string, hash [32]byte) error {
+	id := kind + "/" + inbox.ID
+	step := journal.Step{At: e.now(), Inbox: inbox,
+		Cases: []journal.CaseDraft{{ID: id, Kind: kind, Detail: fmt.Sprintf("delivery %d: %s", d.Seq, reason)}},
+		Puts:  []journal.Put{deadLetter{At: e.now(), From: inbox.Sender, Reason: reason, Bytes: d.Wire}.put("dead-letter", id)}}
+	if err := e.write(ctx, step); err != nil {
+		return err
+	}
+	e.cfg.Metrics.Count(MetricRail, "bad")
+	e.cfg.Metrics.Count(MetricCase, kind)
+	e.cfg.Log.Warn("message from the rail refused", "kind", kind, "reason", reason, "delivery", d.Seq)
+	e.emit(trace.Event{Event: "message refused", Detail: reason})
+	return nil
+}
+
+func (e *Engine) takeTransfer(ctx context.Context, m *rail.Message, ev Evidence, inbox *journal.InboxEntry) error {
+	e.cfg.Metrics.Count(MetricRail, "pacs.008.received")
+	event := transferEvent(m, ev)
+	key := journal.Key{Intent: event.Record, Side: lifecycle.Creditor}
+	info, err := e.lookUp(ctx, event.Creditor.Account)
+	var refused *CoreError
+	switch {
+	case errors.As(err, &refused):
+		event.Refuse = refused.Reason
+	case err != nil:
+		event.Refuse = "AB08" // our systems do not answer: no promise, no money moved (creditor agent is not online)
+	case info.Refuse != "":
+		event.Refuse = info.Refuse
+	case info.Currency != event.Amount.Currency:
+		event.Refuse = reasonCurrency
+	default:
+		if event.Chats, err = e.chatsOf(ctx, event.Creditor.Account); err != nil {
+			e.fatal(err)
+			return err
+		}
+	}
+	return e.apply(ctx, key, event, extra{inbox: inbox})
+}
+
+// lookUp asks the core bank for an account, a few times within the time that an answer to the rail allows.
+func (e *Engine) lookUp(ctx context.Context, account payments.Account) (info AccountInfo, err error) {
+	ctx, cancel := context.WithTimeout(ctx, min(e.cfg.CoreTimeout, e.cfg.Profile.ServiceTimeout/3))
+	defer cancel()
+	for attempt := 0; ; attempt++ {
+		info, err = e.cfg.Core.LookUp(ctx, account)
+		var refused *CoreError
+		if err == nil || errors.As(err, &refused) {
+			return info, err
+		}
+		select {
+		case <-ctx.Done():
+			return info, err
+		case <-time.After(backoff(attempt, time.Second)):
+		}
+	}
+}
+
+func (e *Engine) takeStatus(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {
+	e.cfg.Metrics.Count(MetricRail, "pacs.002.received")
+	s := m.Status
+	meaning := e.cfg.Profile.Meaning(e.cfg.Profile.Sender(m), s)
+	return e.toPayments(ctx, d, s.OriginalMessageID, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, Status: meaning.Status,
+		Reason: word(meaning.Reason), Original: s.OriginalMessageID, EndToEnd: s.OriginalEndToEnd, UETR: s.OriginalUETR, MessageID: s.MessageID, Report: ev})
+}
+
+func (e *Engine) takeRequest(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {
+	e.cfg.Metrics.Count(MetricRail, "pacs.028.received")
+	return e.toPayments(ctx, d, m.Request.OriginalMessageID, "orphan-enquiry", inbox, AnswerAsked{ev})
+}
+
+// toPayments gives an event to the payments that a message names: one, or both sides of it when both banks are this one.
+func (e *Engine) toPayments(ctx context.Context, d rail.Delivery, original, orphan string, inbox func(string) *journal.InboxEntry, ev Event) error {
+	keys, err := e.cfg.Journal.Find(ctx, journal.IndexKey{Kind: journal.IndexMessageID, Value: original})
+	if err != nil {
+		e.fatal(err)
+		return err
+	}
+	taken := false
+	for _, key := range keys {
+		if _, asked := ev.(AnswerAsked); asked && key.Side != lifecycle.Creditor {
+			continue
+		}
+		taken = true
+		err := e.apply(ctx, key, ev, extra{inbox: inbox("/" + string(key.Side))})
+		if err != nil && !errors.Is(err, journal.ErrDuplicate) {
+			return err
+		}
+	}
+	if !taken {
+		return e.bury(ctx, d, inbox(""), orphan, "no such original message", journal.HashOf(d.Wire))
+	}
+	return nil
+}

@@ -1,0 +1,375 @@
+package sdk
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/parleypay/parley/messaging"
+	"github.com/parleypay/parley/messaging/device"
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
+	"github.com/parleypay/parley/payments/lifecycle"
+)
+
+// mandateValid is how long a mandate may be used; the connector takes at most 15 minutes.
+const mandateValid = 10 * time.Minute
+
+// Refused is the error of a call that the own bank refused. No money moved and none will by that call.
+type Refused struct{ intent.Refusal }
+
+// Error says what was refused and why, in the bank's words; it holds no person's data.
+func (r *Refused) Error() string {
+	return fmt.Sprintf("sdk: the bank refused: %s (%s)", r.Text, r.Reason)
+}
+
+// ErrNoMatch means that the account is not the payee's by name; approving needs ApproveOptions.DespiteNoMatch.
+var ErrNoMatch = errors.New("sdk: the payee check found no match")
+
+// ErrExpired means that the request, or the payee check, has run out.
+var ErrExpired = errors.New("sdk: too late: the request or its check has expired")
+
+// takeRequest stores a payee's request, after verifying it.
+func (c *Client) takeRequest(ctx context.Context, m device.Message, jws []byte) error {
+	request, hash, err := intent.VerifyRequest(jws)
+	if err != nil {
+		return c.refuse(intent.MediaRequest, err)
+	}
+	rec, err := c.records.update(ctx, request.Intent, func(r *record) error {
+		switch {
+		case r.Request == nil:
+			*r = record{Intent: request.Intent, Role: Payer, Chat: m.Chat, Status: lifecycle.Presented, Request: jws}
+			return nil
+		case r.Role != Payer || r.Chat != m.Chat:
+			return errors.New("the intent is known from another chat")
+		}
+		if _, known, err := intent.VerifyRequest(r.Request); err != nil || known != hash {
+			return errors.New("the intent is known with other terms")
+		}
+		return errUnchanged
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return c.refuse(intent.MediaRequest, err)
+	}
+	c.emit("request opened", string(request.Intent), string(rec.Status), request.Amount.String())
+	return c.tell(ctx, rec, NewsRequested, "requested")
+}
+
+// Check asks the own bank who owns the payee's account, and waits for its signed answer. Cancelling ctx ends the wait. A bank that
+// refuses gives a *Refused.
+func (c *Client) Check(ctx context.Context, id payments.IntentID) (intent.PayeeCheck, error) {
+	enrolment, err := c.Enrolment(ctx, Payer)
+	if err != nil {
+		return intent.PayeeCheck{}, err
+	}
+	chat, err := c.bankChat(ctx)
+	if err != nil {
+		return intent.PayeeCheck{}, err
+	}
+	rec, err := c.records.update(ctx, id, func(r *record) error {
+		if err := r.payable(); err != nil {
+			return err
+		}
+		r.Asked++
+		r.Check, r.Refusal = nil, nil
+		return nil
+	})
+	if err != nil {
+		return intent.PayeeCheck{}, err
+	}
+	body, err := intent.Check{Request: rec.Request, DebtorAccount: enrolment.Accounts[0].Account}.Encode()
+	if err != nil {
+		return intent.PayeeCheck{}, err
+	}
+	if err := c.sendPart(ctx, chat, fmt.Sprintf("check %s %d", id, rec.Asked), intent.MediaCheck, body, "Payee check of a payment request"); err != nil {
+		return intent.PayeeCheck{}, err
+	}
+	c.emit("check asked", string(id), string(rec.Status), "")
+	rec, err = c.records.await(ctx, id, func(r *record) bool { return r.Check != nil || r.Refusal != nil || r.Status.Terminal() })
+	if err != nil {
+		return intent.PayeeCheck{}, err
+	}
+	p, err := c.view(rec, "")
+	switch {
+	case err != nil:
+		return intent.PayeeCheck{}, err
+	case p.Refusal != nil:
+		return intent.PayeeCheck{}, &Refused{*p.Refusal}
+	case p.Check == nil:
+		return intent.PayeeCheck{}, fmt.Errorf("sdk: the payment is %s", p.Status)
+	}
+	return *p.Check, nil
+}
+
+// payable says why a record cannot be checked, approved or declined, or nil.
+func (r *record) payable() error {
+	switch {
+	case r.Request == nil:
+		return ErrNotFound
+	case r.Role != Payer:
+		return errors.New("sdk: the payment is one that this client asked for")
+	case r.Status.Terminal() || r.Status.MayHaveLeft() || r.Mandate != nil && r.Refusal == nil:
+		return fmt.Errorf("sdk: the payment is %s and was approved or ended before", r.Status)
+	}
+	return nil
+}
+
+// ApproveOptions changes how a payment is approved.
+type ApproveOptions struct {
+	// DespiteNoMatch approves although the payee check said "no match"; the mandate says so in its signed bytes.
+	DespiteNoMatch bool
+}
+
+// Approve signs the mandate for a payment that was checked, and sends it to the own bank. It asks Config.Unlock first. It returns when
+// the mandate is durably on its way; Wait tells what became of it. A mandate is signed once per payee check: after a refusal, Check again.
+func (c *Client) Approve(ctx context.Context, id payments.IntentID, o ApproveOptions) error {
+	enrolment, err := c.Enrolment(ctx, Payer)
+	if err != nil {
+		return err
+	}
+	chat, err := c.bankChat(ctx)
+	if err != nil {
+		return err
+	}
+	p, err := c.Payment(ctx, id)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	switch {
+	case p.Check == nil:
+		return errors.New("sdk: the payment has no payee check yet; call Check and show its result")
+	case !now.Before(p.Expires) || !now.Before(p.Check.Expires):
+		return ErrExpired
+	case p.Check.Result == intent.NoMatch && !o.DespiteNoMatch:
+		return ErrNoMatch
+	case c.config.Unlock == nil:
+		return errors.New("sdk: Config.Unlock is not set: nobody can approve on this client")
+	}
+	methods, err := c.config.Unlock(ctx, p)
+	if err != nil {
+		return fmt.Errorf("sdk: not approved: %w", err)
+	}
+	key, err := c.payerKey(ctx)
+	if err != nil {
+		return err
+	}
+	rec, err := c.records.update(ctx, id, func(r *record) error {
+		if err := r.payable(); err != nil {
+			return err
+		}
+		request, hash, err := intent.VerifyRequest(r.Request)
+		if err != nil {
+			return err
+		}
+		account := enrolment.Accounts[0]
+		m := intent.NewMandate(request, hash, *p.Check, intent.Debtor{Account: account.Account, Agent: account.Agent}, time.Now(), mandateValid)
+		m.NoMatchOverride = p.Check.Result == intent.NoMatch
+		if r.Mandate, err = intent.SignMandate(m, key, enrolment.Key.ID(), methods); err != nil {
+			return err
+		}
+		r.Refusal = nil
+		r.Mandates++
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.sendMandate(ctx, chat, rec); err != nil {
+		return err
+	}
+	c.emit("mandate sent", string(id), string(rec.Status), "")
+	return nil
+}
+
+func (c *Client) sendMandate(ctx context.Context, chat messaging.ChatID, rec record) error {
+	body, err := intent.Approval{Request: rec.Request, Mandate: rec.Mandate}.Encode()
+	if err != nil {
+		return err
+	}
+	return c.sendPart(ctx, chat, fmt.Sprintf("mandate %s %d", rec.Intent, rec.Mandates), intent.MediaMandate, body, "Approval of a payment")
+}
+
+// Decline refuses to pay, towards the payee and the own bank. reason is a word of at most
+// 35 characters, such as "changed-mind", and is shown to the payee; it may be empty.
+func (c *Client) Decline(ctx context.Context, id payments.IntentID, reason string) error {
+	body, err := intent.Notice{Intent: id, Reason: reason}.Encode()
+	if err != nil {
+		return err
+	}
+	rec, err := c.records.update(ctx, id, func(r *record) error {
+		if r.Status == lifecycle.Declined {
+			return errUnchanged
+		}
+		if err := r.payable(); err != nil {
+			return err
+		}
+		r.Status, r.Reason = lifecycle.Declined, reason
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	key := "decline " + string(id)
+	if err := c.sendPart(ctx, rec.Chat, key, intent.MediaDecline, body, "Payment declined"); err != nil {
+		return err
+	}
+	c.emit("decline sent", string(id), string(rec.Status), reason)
+	if rec.Asked > 0 { // otherwise the bank has never heard of it
+		chat, err := c.bankChat(ctx)
+		if err != nil {
+			return err
+		}
+		if err := c.sendPart(ctx, chat, key, intent.MediaDecline, body, "Payment declined"); err != nil {
+			return err
+		}
+	}
+	return c.tell(ctx, rec, NewsStatus, "status "+string(rec.Status))
+}
+
+// Wait returns a payment when its status is final, or when the own bank has refused the latest check or mandate (see
+// Payment.Refusal). Cancelling ctx ends the wait, not the payment: it then returns what is known, with the error of ctx. A payment in
+// status unknown may take days; nothing must be paid again meanwhile.
+func (c *Client) Wait(ctx context.Context, id payments.IntentID) (Payment, error) {
+	rec, err := c.records.await(ctx, id, func(r *record) bool { return r.Status.Terminal() || r.Refusal != nil })
+	if rec.Request == nil {
+		return Payment{}, err
+	}
+	p, viewErr := c.view(rec, "")
+	return p, errors.Join(err, viewErr)
+}
+
+// passReceipt puts the final receipt into the chat where the money was asked for.
+func (c *Client) passReceipt(ctx context.Context, rec record) error {
+	if !rec.Status.Terminal() || rec.Receipt == nil || rec.told(toldPassed) {
+		return nil
+	}
+	if err := c.sendPart(ctx, rec.Chat, "receipt "+string(rec.Intent), intent.MediaReceipt, rec.Receipt, "Receipt: "+string(rec.Status)); err != nil {
+		return err
+	}
+	c.emit("receipt passed on", string(rec.Intent), string(rec.Status), "")
+	_, err := c.records.update(ctx, rec.Intent, func(r *record) error { r.setTold(toldPassed); return nil })
+	return err
+}
+
+// takeReceipt takes the own bank's word on a payment.
+func (c *Client) takeReceipt(ctx context.Context, jws []byte) error {
+	receipt, err := intent.VerifyReceipt(jws, c.config.Bank.Key)
+	if err != nil {
+		return c.refuse(intent.MediaReceipt, err)
+	}
+	moved := false
+	rec, err := c.records.update(ctx, receipt.Intent, func(r *record) error {
+		if r.Request == nil || r.Role != Payer {
+			return errors.New("no such payment here")
+		}
+		request, hash, err := intent.VerifyRequest(r.Request)
+		if err != nil {
+			return err
+		}
+		status, err := lifecycle.ParseState(string(receipt.Status))
+		switch {
+		case err != nil:
+			return err
+		case hash != receipt.RequestHash || request.Amount != receipt.Amount:
+			return errors.New("the receipt is about other terms")
+		case receipt.Seq <= r.Seq && r.Receipt != nil:
+			return errUnchanged // an old or repeated one
+		case r.Status.Terminal() && status != r.Status:
+			return fmt.Errorf("the payment is %s, which never changes; the bank says %s", r.Status, status)
+		}
+		moved = status != r.Status
+		r.Receipt, r.Seq, r.Status = jws, receipt.Seq, status
+		r.Reason = receipt.Reason
+		if r.Reason == "" {
+			r.Reason = receipt.ISO.Reason
+		}
+		return nil
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return c.refuse(intent.MediaReceipt, err)
+	}
+	if moved {
+		c.emit("receipt opened", string(rec.Intent), string(rec.Status), rec.Reason)
+	}
+	if err := c.passReceipt(ctx, rec); err != nil {
+		return err
+	}
+	return c.tell(ctx, rec, NewsStatus, "status "+string(rec.Status))
+}
+
+// takePayeeCheck takes the answer that Check waits for.
+func (c *Client) takePayeeCheck(ctx context.Context, jws []byte) error {
+	check, err := intent.VerifyPayeeCheck(jws, c.config.Bank.Key)
+	if err != nil {
+		return c.refuse(intent.MediaPayeeCheck, err)
+	}
+	rec, err := c.records.update(ctx, check.Intent, func(r *record) error {
+		if r.Request == nil || r.Role != Payer {
+			return errors.New("no such payment here")
+		}
+		if _, hash, err := intent.VerifyRequest(r.Request); err != nil || hash != check.RequestHash {
+			return errors.New("the check is about other terms")
+		}
+		r.Check = jws
+		return nil
+	})
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		return c.refuse(intent.MediaPayeeCheck, err)
+	}
+	c.emit("check opened", string(rec.Intent), string(rec.Status), string(check.Result))
+	return nil
+}
+
+// resume sends again what a crash may have left between the store and the outbox. Sending is idempotent.
+func (c *Client) resume(ctx context.Context) error {
+	open, err := c.device.Keys(ctx, bucketOpen)
+	if err != nil {
+		return err
+	}
+	for _, id := range open {
+		rec, err := c.records.load(ctx, payments.IntentID(id))
+		if errors.Is(err, device.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case rec.Role == Payee && rec.Status == lifecycle.Created:
+			err = c.sendRequest(ctx, rec)
+		case rec.Role == Payer && rec.Status.Terminal():
+			err = c.passReceipt(ctx, rec)
+		case rec.Role == Payer && rec.Mandate != nil && rec.Refusal == nil && !rec.Status.MayHaveLeft():
+			err = c.resumeMandate(ctx, rec)
+		}
+		if err != nil {
+			c.log.Error("sdk: resume", "intent", id, "error", err)
+		}
+	}
+	return nil
+}
+
+// resumeMandate sends a mandate whose sending a crash may have prevented. The chat with the bank exists: the check went through it.
+func (c *Client) resumeMandate(ctx context.Context, rec record) error {
+	chats, err := c.device.Chats(ctx)
+	if err != nil {
+		return err
+	}
+	for _, chat := range chats {
+		if c.config.Bank != nil && chat.Peer.Device == c.config.Bank.Device {
+			return c.sendMandate(ctx, chat.ID, rec)
+		}
+	}
+	return ErrNoBank
+}
