@@ -123,6 +123,9 @@ func (d *device) offline(l *link) {
 }
 
 func (d *device) boxStep(ev outbox.Event) {
+	if d.box == nil { // the device has crashed meanwhile
+		return
+	}
 	epoch := d.epoch
 	for _, e := range d.box.Step(d.w.now, ev) {
 		if !d.up || d.epoch != epoch {

@@ -84,7 +84,7 @@ type world struct {
 
 	messages  []*message // message bodies travel as their index
 	relay     *relay
-	rail      *rail
+	rail      *network
 	payerBank *bank
 	shopBank  *bank
 	shop      *shop
@@ -94,7 +94,7 @@ type world struct {
 
 // faults are probabilities per occasion, drawn per seed; some are zero in some worlds, so that rare combinations get room.
 type faults struct {
-	crash, diskError, tailLoss, disconnect                   float64
+	crash, diskError, diskStall, tailLoss, disconnect        float64
 	relayDrop, relayRepeat, relayReorder                     float64
 	railLose, railSilent, railRepeat, railLie, railRefuse    float64
 	transportLost, transportAmbiguous, transportDown, noCore float64
@@ -111,7 +111,7 @@ func drawFaults(r *rand.Rand) faults {
 		return most * r.Float64()
 	}
 	return faults{
-		crash: draw(0.02), diskError: draw(0.004), tailLoss: draw(0.2), disconnect: draw(0.02),
+		crash: draw(0.02), diskError: draw(0.004), diskStall: draw(0.03), tailLoss: draw(0.2), disconnect: draw(0.02),
 		relayDrop: draw(0.1), relayRepeat: draw(0.2), relayReorder: draw(0.2),
 		railLose: draw(0.15), railSilent: draw(0.3), railRepeat: draw(0.3), railLie: draw(0.1), railRefuse: draw(0.3),
 		transportLost: draw(0.1), transportAmbiguous: draw(0.2), transportDown: draw(0.2), noCore: draw(0.2),
@@ -130,7 +130,7 @@ func Run(o Options) Result {
 	w.faults = drawFaults(w.rng)
 	w.check = &checker{w: w}
 	w.relay = newRelay(w)
-	w.rail = newRail(w)
+	w.rail = newNetwork(w)
 	w.payerBank = newBank(w, "payer-bank", payerAgent)
 	w.shopBank = newBank(w, "shop-bank", shopAgent)
 	w.shop = newShop(w)
@@ -140,8 +140,7 @@ func Run(o Options) Result {
 	w.payerBank.open()
 	w.shopBank.open()
 	for i := range o.Payments {
-		p := w.payers[i%len(w.payers)]
-		w.after(time.Duration(w.rng.IntN(100_000))*time.Millisecond, func() { p.begin(i) })
+		w.payers[i%len(w.payers)].begin(i)
 	}
 	if w.faults.relayReplaced {
 		w.after(time.Duration(20+w.rng.IntN(150))*time.Second, w.relay.replaceStore)
@@ -257,13 +256,20 @@ func (n *node) later(d time.Duration, f func()) {
 // commit makes apply durable and then goes on. The node may crash before the write, during it (then it is on disk or not, and nobody
 // is told), and after it.
 func (n *node) commit(apply, then func()) {
+	if !n.up {
+		return
+	}
 	if n.w.faulty(n.w.faults.crash) {
 		n.crash("before a write")
 		return
 	}
 	wr := &write{apply: apply}
 	n.pending = append(n.pending, wr)
-	n.later(n.w.between(100*time.Microsecond, 5*time.Millisecond), func() {
+	took := n.w.between(100*time.Microsecond, 5*time.Millisecond)
+	if n.w.faulty(n.w.faults.diskStall) {
+		took = n.w.between(100*time.Millisecond, 4*time.Second)
+	}
+	n.later(took, func() {
 		for !wr.done { // writes end in the order in which they began
 			first := n.pending[0]
 			n.pending = n.pending[1:]
