@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/parleypay/parley/internal/demo"
+	"github.com/parleypay/parley/internal/platform"
 )
 
 func initCommand(args []string, _ io.Reader, out, errs io.Writer) int {
@@ -15,7 +15,7 @@ func initCommand(args []string, _ io.Reader, out, errs io.Writer) int {
 	if code := parse(fs, args, errs); code >= 0 {
 		return code
 	}
-	commands, err := demo.Init(*dir, *rail)
+	commands, err := platform.Init(*dir, *rail)
 	if err != nil {
 		fmt.Fprintf(errs, "parley init: %v\n", err)
 		return exitFailed

@@ -11,13 +11,14 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/parleypay/parley/internal/legs"
+	"github.com/parleypay/parley/internal/platform"
 	"github.com/parleypay/parley/internal/terminal"
 	"github.com/parleypay/parley/internal/trace"
 	"github.com/parleypay/parley/messaging"
@@ -51,27 +52,21 @@ type Result struct {
 	Intent   string
 	Status   string // the payer's final status
 	Reason   string
-	Legs     []Leg
+	Legs     []legs.Leg
 	Remarks  []string
 }
 
 // Settled reports whether the money moved.
 func (r Result) Settled() bool { return r.Status == string(lifecycle.Settled) }
 
-// Leg is how long one part of the way took.
-type Leg struct {
-	Name string
-	Took time.Duration
-}
-
 // Names of the actors in events.
 const (
-	actorRelay     = "relay"
-	actorRail      = "rail"
-	actorPayerBank = "payer-bank"
-	actorShopBank  = "shop-bank"
-	actorPayer     = "payer"
-	actorShop      = "shop"
+	actorRelay     = platform.Relay
+	actorRail      = platform.Rail
+	actorPayerBank = platform.PayerBank
+	actorShopBank  = platform.ShopBank
+	actorPayer     = legs.Payer
+	actorShop      = legs.Shop
 	actorDemo      = "demo"
 )
 
@@ -84,9 +79,9 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 	if !ok {
 		return Result{}, fmt.Errorf("there is no scenario %q; there are: %s", o.Scenario, Scenarios())
 	}
-	setup, ok := setups[o.Rail]
-	if !ok {
-		return Result{}, fmt.Errorf("there is no rail %q; there are: fednow, sctinst", o.Rail)
+	world, err := platform.NewWorld(o.Rail, 1)
+	if err != nil {
+		return Result{}, err
 	}
 	if o.Interactive && o.JSON {
 		return Result{}, errors.New("a person cannot play in JSON; give one of the two")
@@ -105,13 +100,19 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 	if o.JSON {
 		p = &jsonLines{enc: json.NewEncoder(o.Stdout)}
 	}
-	st := &stage{o: o, s: s, setup: setup, dir: dir, events: newRecorder(p)}
-	defer st.events.close()
-	st.events.note("Parley: one payment of %s on %s (simulated). Scenario %s: %s.", setup.price(), setup.title, s.Name, s.Says)
-	if s.quick {
-		st.events.note("The rail's answer is awaited for %v here instead of %v, so that nobody has to wait long.", quickTimeout, setup.answer)
+	world.Temporary = true
+	if s.rule != "" {
+		world.Rules = fmt.Sprintf(`[{name: %s, match: {amount: "%s"}, action: %s}]`, s.Name, price(world).Text(), s.rule)
 	}
-	st.events.note("")
+	if s.quick {
+		world.AnswerTimeout = quickTimeout
+	}
+	st := &stage{o: o, s: s, world: world, dir: dir, events: newRecorder(p)}
+	defer st.events.close()
+	st.events.note("Parley: one payment of %s on %s (simulated). Scenario %s: %s.\n", price(world), world.Title, s.Name, s.Says)
+	if s.quick {
+		st.events.note("The rail's answer is awaited for %v here instead of %v, so that nobody has to wait long.\n", quickTimeout, world.Answer)
+	}
 	result, err = st.play(ctx)
 	if err != nil {
 		err = errors.Join(err, st.stop())
@@ -121,7 +122,7 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 		return Result{}, fmt.Errorf("shutting down: %w", err)
 	}
 	st.events.flush()
-	result.Legs = legs(st.events.all(), result.Intent)
+	result.Legs = legs.Of(st.events.all(), result.Intent)
 	if err := st.audit(&result); err != nil {
 		return Result{}, err
 	}
@@ -139,7 +140,7 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 type stage struct {
 	o      Options
 	s      Scenario
-	setup  setup
+	world  platform.World
 	dir    string
 	events *recorder
 
@@ -188,7 +189,7 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 		st.person = &terminal.Session{Client: st.payer, In: st.o.Stdin, Out: st.o.Stdout, Chat: st.shopChat, Quiet: true, Sent: func(text string) {
 			event := "text sent"
 			if strings.HasPrefix(text, "/buy") {
-				event = eventBuy
+				event = legs.Ordered
 			}
 			st.emit(actorPayer, event, "", text)
 		}}
@@ -196,7 +197,7 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 		go func() { person <- st.person.Run(ctx) }()
 	} else {
 		const order = "/buy flat white"
-		st.emit(actorPayer, eventBuy, "", order)
+		st.emit(actorPayer, legs.Ordered, "", order)
 		if err := st.payer.SendText(ctx, st.shopChat, order, sdk.SendOptions{}); err != nil {
 			return Result{}, err
 		}
@@ -214,7 +215,7 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 	if final.Refusal != nil {
 		result.Reason = final.Refusal.Text
 	}
-	if err := st.fetchEffects(ctx); err != nil {
+	if st.effects, err = platform.Effects(ctx, st.rail.ready.URL, st.world.Audit); err != nil {
 		return Result{}, err
 	}
 	return result, st.collect(ctx, final.Intent)
@@ -233,7 +234,7 @@ func (st *stage) awaitShop(ctx context.Context) {
 
 // startParts starts relay, rail and connectors as child processes.
 func (st *stage) startParts(ctx context.Context) (err error) {
-	if err := st.writeConfigs(); err != nil {
+	if err := st.world.WriteRail(st.dir); err != nil {
 		return err
 	}
 	var railErr error
@@ -244,22 +245,22 @@ func (st *stage) startParts(ctx context.Context) (err error) {
 	if err := errors.Join(err, railErr); err != nil {
 		return err
 	}
-	st.emit(actorRelay, "ready", "", "queues and delivers ciphertext at "+st.relay.ready.URL)
-	st.emit(actorRail, "ready", "", "simulates "+st.setup.title+" at "+st.rail.ready.URL)
-	if err := st.writeBank(actorShopBank, ""); err != nil {
+	st.emit(actorRelay, "ready", "", "queues and delivers ciphertext, at "+st.relay.ready.URL)
+	st.emit(actorRail, "ready", "", "simulates "+st.world.Title+", at "+st.rail.ready.URL)
+	if err := st.world.WriteBank(st.dir, actorShopBank, st.relay.ready.URL, st.rail.ready.URL, ""); err != nil {
 		return err
 	}
 	if st.shopBank, err = st.start(ctx, actorShopBank, "connector", actorShopBank+".yaml"); err != nil {
 		return err
 	}
-	st.emit(actorShopBank, "ready", "", "connector of the shop's bank "+st.setup.shop.agent)
-	if err := st.writeBank(actorPayerBank, st.shopBank.ready.URL); err != nil {
+	st.emit(actorShopBank, "ready", "", "connector of the shop's bank, agent "+st.world.Shop.Agent)
+	if err := st.world.WriteBank(st.dir, actorPayerBank, st.relay.ready.URL, st.rail.ready.URL, st.shopBank.ready.URL); err != nil {
 		return err
 	}
 	if st.payerBank, err = st.start(ctx, actorPayerBank, "connector", actorPayerBank+".yaml"); err != nil {
 		return err
 	}
-	st.emit(actorPayerBank, "ready", "", "connector of the payer's bank "+st.setup.payer.agent)
+	st.emit(actorPayerBank, "ready", "", "connector of the payer's bank, agent "+st.world.Payer.Agent)
 	return nil
 }
 
@@ -292,10 +293,10 @@ func (st *stage) startClients(ctx context.Context) error {
 			Unlock: st.unlock, Log: log, Trace: st.events.clientSink, Actor: actor})
 	}
 	var err error
-	if st.shop, err = open(actorShop, st.setup.shop.name, st.shopBank.ready.Contact); err != nil {
+	if st.shop, err = open(actorShop, st.world.Shop.Name, st.shopBank.ready.Contact); err != nil {
 		return err
 	}
-	if st.payer, err = open(actorPayer, st.setup.payer.name, st.payerBank.ready.Contact); err != nil {
+	if st.payer, err = open(actorPayer, st.world.Payer.Name, st.payerBank.ready.Contact); err != nil {
 		return err
 	}
 	b := st.newBot()
@@ -306,8 +307,8 @@ func (st *stage) startClients(ctx context.Context) error {
 	st.running.Go(func() { failed <- st.payer.Run(run) })
 	var enrol sync.WaitGroup
 	var shopErr, payerErr error
-	enrol.Go(func() { _, shopErr = st.shop.Enrol(ctx, sdk.Payee, shopCode) })
-	enrol.Go(func() { _, payerErr = st.payer.Enrol(ctx, sdk.Payer, payerCode) })
+	enrol.Go(func() { _, shopErr = st.shop.Enrol(ctx, sdk.Payee, st.world.ShopCodes[0]) })
+	enrol.Go(func() { _, payerErr = st.payer.Enrol(ctx, sdk.Payer, st.world.PayerCodes[0]) })
 	enrol.Wait()
 	if err := errors.Join(shopErr, payerErr); err != nil {
 		select {
@@ -332,7 +333,7 @@ func (st *stage) newBot() *bot.Bot {
 		if st.s.forged {
 			return st.forge(c)
 		}
-		return c.RequestPayment(sdk.Order{Item: c.Args(), Amount: st.setup.price(), Expires: st.s.expires})
+		return c.RequestPayment(sdk.Order{Item: c.Args(), Amount: price(st.world), Expires: st.s.expires})
 	})
 	b.OnPaid(func(c *bot.Ctx, p *sdk.Payment) error {
 		text := fmt.Sprintf("%s paid. One %s, coming up!", p.Amount, p.Title())
@@ -358,17 +359,17 @@ func (st *stage) forge(c *bot.Ctx) error {
 	if err != nil {
 		return err
 	}
-	key, creditor, err := st.setup.forger()
+	key, creditor, err := forger(st.world)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	jws, err := intent.SignRequest(intent.Request{Terms: intent.Terms{Intent: id, Amount: st.setup.price(), Creditor: creditor,
+	jws, err := intent.SignRequest(intent.Request{Terms: intent.Terms{Intent: id, Amount: price(st.world), Creditor: creditor,
 		Items: []intent.Item{{Name: c.Args(), Quantity: 1}}, Expires: now.Add(10 * time.Minute)}, Issued: now}, key)
 	if err != nil {
 		return err
 	}
-	st.emit(actorShop, "request sent", "", st.setup.price().String()+" to "+st.setup.shop.name+", but with the account of somebody else")
+	st.emit(actorShop, "request sent", "", price(st.world).String()+" to "+st.world.Shop.Name+", but with the account of somebody else")
 	_, err = st.shop.Device().Send(c, c.Chat(), content.Payment(intent.MediaRequest, jws, "Payment request"), device.SendOptions{})
 	return err
 }
@@ -450,21 +451,4 @@ func (st *stage) stop() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func (st *stage) fetchEffects(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, st.rail.ready.URL+"/v1/effects", nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+auditToken)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("the rail's audit page: %s", resp.Status)
-	}
-	return json.NewDecoder(io.LimitReader(resp.Body, 1<<20)).Decode(&st.effects)
 }

@@ -42,7 +42,7 @@ func (r *recorder) sink(e trace.Event) {
 
 // clientSink takes the events of a client; those of its device, which speak of single frames, are left out.
 func (r *recorder) clientSink(e trace.Event) {
-	if _, known := sentences[e.Event]; known {
+	if _, known := sentence(e); known {
 		r.sink(e)
 	}
 }
@@ -136,50 +136,14 @@ func (j *jsonLines) result(r Result) {
 		Name   string `json:"name"`
 		Micros int64  `json:"us"`
 	}
-	legs := []leg{}
+	took := []leg{}
 	for _, l := range r.Legs {
-		legs = append(legs, leg{l.Name, l.Took.Microseconds()})
+		took = append(took, leg{l.Name, l.Took.Microseconds()})
 	}
 	j.enc.Encode(struct {
 		trace.Event
 		Scenario string   `json:"scenario"`
 		Legs     []leg    `json:"legs"`
 		Remarks  []string `json:"remarks,omitempty"`
-	}{trace.Event{T: time.Now(), Actor: actorDemo, Event: "ended", Intent: r.Intent, Status: r.Status, Detail: r.Reason}, r.Scenario, legs, r.Remarks})
-}
-
-// legs measures the way of one payment from its events.
-func legs(events []trace.Event, intentID string) []Leg {
-	at := func(actor, event string) (time.Time, bool) {
-		for _, e := range events {
-			if e.Actor == actor && e.Event == event && (e.Intent == intentID || e.Event == eventBuy) {
-				return e.T, true
-			}
-		}
-		return time.Time{}, false
-	}
-	var out []Leg
-	for _, l := range []struct{ name, fromActor, from, toActor, to string }{
-		{"order in the chat to the shop's signed request", actorPayer, eventBuy, actorShop, "request sent"},
-		{"request through the chat, verified by the payer's device", actorShop, "request sent", actorPayer, "request opened"},
-		{"payee check: device, own bank, payee's bank and back", actorPayer, "check asked", actorPayer, "check opened"},
-		{"approval: mandate signed", actorPayer, "check opened", actorPayer, "mandate sent"},
-		{"mandate through the chat, verified by the bank", actorPayer, "mandate sent", actorPayerBank, "mandate verified"},
-		{"funds reserved, execution journaled", actorPayerBank, "mandate verified", actorPayerBank, "journaled"},
-		{"pacs.008 handed to the rail", actorPayerBank, "journaled", actorPayerBank, "pacs.008 sent"},
-		{"payee's bank: pacs.008 in to pacs.002 out", actorShopBank, "pacs.008 received", actorShopBank, "pacs.002 sent"},
-		{"rail: pacs.008 sent to settled", actorPayerBank, "pacs.008 sent", actorPayerBank, "settled"},
-		{"rail: pacs.008 sent to rejected", actorPayerBank, "pacs.008 sent", actorPayerBank, "rejected"},
-		{"credit: settled at the payee's bank to the shop knowing", actorShopBank, "settled", actorShop, "credit opened"},
-		{"receipt: settled at the payer's bank to the payer's device", actorPayerBank, "settled", actorPayer, "receipt passed on"},
-		{"receipt in the chat", actorPayer, "receipt passed on", actorShop, "receipt shown"},
-		{"all together: order to receipt", actorPayer, eventBuy, actorPayer, "receipt passed on"},
-	} {
-		from, ok := at(l.fromActor, l.from)
-		to, ok2 := at(l.toActor, l.to)
-		if ok && ok2 && !to.Before(from) {
-			out = append(out, Leg{l.name, to.Sub(from)})
-		}
-	}
-	return out
+	}{trace.Event{T: time.Now(), Actor: actorDemo, Event: "ended", Intent: r.Intent, Status: r.Status, Detail: r.Reason}, r.Scenario, took, r.Remarks})
 }

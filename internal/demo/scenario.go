@@ -1,10 +1,15 @@
 package demo
 
 import (
+	"crypto/ed25519"
+	"crypto/rand"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/parleypay/parley/internal/platform"
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/lifecycle"
 )
 
@@ -60,4 +65,26 @@ func scenario(name string) (Scenario, bool) {
 		return Scenario{}, false
 	}
 	return scenarios[i], true
+}
+
+// price is what the coffee costs, in the rail's currency.
+func price(w platform.World) payments.Amount {
+	return payments.Amount{Minor: 450, Currency: w.Currency}
+}
+
+// forger returns a fresh key and the shop's name with another customer's account.
+func forger(w platform.World) (ed25519.PrivateKey, intent.Creditor, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, intent.Creditor{}, err
+	}
+	name, err := payments.ParseName(w.Shop.Name)
+	if err != nil {
+		return nil, intent.Creditor{}, err
+	}
+	account, err := payments.ParseAccount(w.Other.Account)
+	if err != nil {
+		return nil, intent.Creditor{}, err
+	}
+	return key, intent.Creditor{Name: name, Account: account, Agent: payments.AgentID(w.Other.Agent)}, nil
 }

@@ -96,3 +96,42 @@ func DecodeReport(b []byte) (Report, error) {
 	}
 	return p, nil
 }
+
+// IDs returns an extension whose value is an array of message ids.
+func IDs(key int64, ids []messaging.MessageID) Extension {
+	b := appendArray(nil, len(ids))
+	for i := range ids {
+		b = appendBytes(b, ids[i][:])
+	}
+	return Extension{Key: key, Value: b}
+}
+
+// IDs reads the extension that IDs wrote; nil when the message has none. At most limit ids are taken.
+func (m *Message) IDs(key int64, limit int) ([]messaging.MessageID, error) {
+	for _, e := range m.Extensions {
+		if e.Name != "" || e.Key != key {
+			continue
+		}
+		r := &reader{b: e.Value}
+		n, err := r.array("message ids: array")
+		if err != nil {
+			return nil, err
+		}
+		if n > limit {
+			return nil, r.fail(fmt.Sprintf("at most %d message ids", limit))
+		}
+		ids := make([]messaging.MessageID, 0, n)
+		for range n {
+			id, err := r.messageID("message id")
+			if err != nil {
+				return nil, err
+			}
+			if id == nil {
+				return nil, r.fail("message id")
+			}
+			ids = append(ids, *id)
+		}
+		return ids, nil
+	}
+	return nil, nil
+}

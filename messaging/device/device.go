@@ -4,8 +4,16 @@
 package device
 
 import (
+	"cmp"
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gorilla/websocket"
@@ -13,6 +21,8 @@ import (
 	"github.com/parleypay/parley/internal/trace"
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
+	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
+	"github.com/parleypay/parley/messaging/wire"
 )
 
 // Config says where a device lives. Path, Key, RelayURL and Name are required; everything else has a default.
@@ -92,3 +102,181 @@ type SendOptions struct {
 // Handler takes one message of a peer. It is called at least once per message, until it returns nil: in order within a chat,
 // concurrently across chats. Its error delays the chat's next messages and is answered by another call, later.
 type Handler func(ctx context.Context, m Message) error
+
+// Device is a device. Its methods may be called concurrently.
+type Device struct {
+	c    Config
+	s    *store
+	key  ed25519.PrivateKey
+	id   messaging.DeviceID
+	name string
+	mls  *mlsgroup.Client
+
+	out      *outgoing
+	receipts *receipts
+	inbox    *inbox
+	line     *line
+	stats    stats
+	expiry   expiry
+
+	handler Handler
+	onJoin  func(context.Context, Chat)
+	running atomic.Bool
+	with    sync.Mutex // serialises ChatWith, so that two calls do not make two chats
+	commits commits
+}
+
+// identity is the stored identity.
+type identity struct {
+	Seed []byte `cbor:"1,keyasint"` // Ed25519
+	Name string `cbor:"2,keyasint"`
+}
+
+// Open opens the store, or creates it with a new identity. It does not need the relay. A store that another process has open is
+// refused with sqlitedb.ErrLocked, a wrong key with ErrWrongKey.
+func Open(ctx context.Context, c Config) (*Device, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	s, err := openStore(ctx, c.Path, c.Key)
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{c: c.withDefaults(), s: s}
+	if err := d.load(ctx); err != nil {
+		return nil, errors.Join(err, s.db.Close())
+	}
+	return d, nil
+}
+
+func (c *Config) check() error {
+	var errs []error
+	if c.Path == "" {
+		errs = append(errs, errors.New("device: config: Path is missing"))
+	}
+	if c.Key == nil {
+		errs = append(errs, errors.New("device: config: Key is missing"))
+	}
+	if u, err := url.Parse(c.RelayURL); err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
+		errs = append(errs, errors.New("device: config: RelayURL: want ws:// or wss:// and a host"))
+	}
+	if err := mlsgroup.CheckName(c.Name); err != nil {
+		errs = append(errs, fmt.Errorf("device: config: Name: %w", err))
+	}
+	if c.TTL < 0 || c.TTL > maxTTL {
+		errs = append(errs, fmt.Errorf("device: config: TTL: at most %v", maxTTL))
+	}
+	if c.KeyPackages < 0 || c.KeyPackages > wire.MaxPackages {
+		errs = append(errs, fmt.Errorf("device: config: KeyPackages: at most %d", wire.MaxPackages))
+	}
+	return errors.Join(errs...)
+}
+
+// maxTTL is the longest that a message can wait (facts of the relay: 30 days).
+const maxTTL = 30 * 24 * time.Hour
+
+func (c Config) withDefaults() Config {
+	c.KeyPackages = cmp.Or(c.KeyPackages, 16)
+	c.TTL = cmp.Or(c.TTL, 7*24*time.Hour)
+	c.History = cmp.Or(c.History, 30*24*time.Hour)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 5*time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Dial == nil {
+		c.Dial = func(ctx context.Context, url string) (*websocket.Conn, error) {
+			dialer := websocket.Dialer{HandshakeTimeout: 10 * time.Second, Proxy: http.ProxyFromEnvironment}
+			ws, _, err := dialer.DialContext(ctx, url, nil)
+			return ws, err
+		}
+	}
+	return c
+}
+
+func (d *Device) load(ctx context.Context) error {
+	var id identity
+	err := d.s.update(ctx, func(t *tx) error {
+		found, err := t.getMeta("identity", &id)
+		if err != nil || found {
+			return err
+		}
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return err
+		}
+		id = identity{key.Seed(), d.c.Name}
+		return t.putMeta("identity", id)
+	})
+	if err != nil {
+		return err
+	}
+	if len(id.Seed) != ed25519.SeedSize {
+		return errors.New("device: store: damaged identity")
+	}
+	d.key, d.name = ed25519.NewKeyFromSeed(id.Seed), id.Name
+	clear(id.Seed)
+	if d.mls, err = mlsgroup.NewClient(d.key, d.name); err != nil {
+		return err
+	}
+	d.id = messaging.DeviceIDOf(d.key.Public().(ed25519.PublicKey))
+	d.c.Actor = cmp.Or(d.c.Actor, d.id.String()[:8])
+	d.receipts = newReceipts(d)
+	d.inbox = newInbox(d)
+	d.line = newLine(d)
+	d.out = newOutgoing(d)
+	if err := d.clearEmpty(ctx); err != nil {
+		return err
+	}
+	return d.out.load(ctx)
+}
+
+// ID returns the device's id; it never changes.
+func (d *Device) ID() messaging.DeviceID { return d.id }
+
+// Name returns the name in the device's credential.
+func (d *Device) Name() string { return d.name }
+
+// Handle sets the handler. Call it before Run. Messages that come while there is none count as handled.
+func (d *Device) Handle(h Handler) { d.handler = h }
+
+// OnJoin sets a function that is told of chats that others added this device to, once each, while running. Call it before Run.
+func (d *Device) OnJoin(f func(ctx context.Context, c Chat)) { d.onJoin = f }
+
+// Close gives up the store. Run must have returned. Nothing that was acknowledged to anybody is lost without it.
+func (d *Device) Close() error {
+	err := d.s.db.Close()
+	clear(d.key)
+	return err
+}
+
+// now is the device's clock.
+func (d *Device) now() time.Time { return d.c.Now() }
+
+func (d *Device) trace(event, detail string) {
+	d.c.Trace.Emit(trace.Event{T: d.now(), Actor: d.c.Actor, Event: event, Detail: detail})
+}
+
+// Stats counts what happened since Open.
+type Stats struct {
+	Sent, Received     uint64 // messages
+	Duplicates         uint64 // deliveries of what was here already
+	Bad                uint64 // deliveries that no key opens or that are malformed: thrown away
+	Expired            uint64 // messages that came, or waited, too long
+	Early              uint64 // deliveries that came before the commit or welcome they need
+	Connects, Commits  uint64
+	Outbox, Unanswered int // messages waiting now
+}
+
+type stats struct {
+	sent, received, duplicates, bad, expired, early, connects, commits atomic.Uint64
+}
+
+// Stats returns the counters, for metrics.
+func (d *Device) Stats() Stats {
+	all, unanswered := d.out.len()
+	return Stats{
+		Sent: d.stats.sent.Load(), Received: d.stats.received.Load(), Duplicates: d.stats.duplicates.Load(), Bad: d.stats.bad.Load(),
+		Expired: d.stats.expired.Load(), Early: d.stats.early.Load(), Connects: d.stats.connects.Load(), Commits: d.stats.commits.Load(),
+		Outbox: all, Unanswered: unanswered,
+	}
+}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
+
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/relay/bench"
 	"github.com/parleypay/parley/messaging/wire"
@@ -93,6 +95,17 @@ func (x *running) dial(key ed25519.PrivateKey) *client {
 	}
 	x.t.Cleanup(func() { c.Close() })
 	return &client{c, x.t, 0}
+}
+
+// raw is a connection on which nothing has been said.
+func (x *running) raw() *client {
+	x.t.Helper()
+	ws, _, err := websocket.DefaultDialer.Dial(x.url()+wire.Path, nil)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	x.t.Cleanup(func() { ws.Close() })
+	return &client{&bench.Client{WS: ws}, x.t, 0}
 }
 
 func (c *client) write(f wire.Frame) {

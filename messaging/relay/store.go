@@ -22,7 +22,7 @@ type stream int
 
 const (
 	streamMBX   stream = iota // mbx.<device>: mailboxes on disk
-	streamHS                  // hs.head.<group>: the head of each handshake log, for ever; hs.redo.<group>: a commit on its way to mailboxes
+	streamHS                  // hs.head.<group>: the head of each handshake log, for ever; hs.redo.<group>.<id>: a commit on its way to mailboxes
 	streamREG                 // reg.key.<device>: registered devices; reg.last.<device>: last resort key packages
 	streamKP                  // kp.<device>: key packages, each deleted when it is claimed
 	streamEPH                 // eph.<device>: mailboxes in memory; its mark is not used
@@ -62,8 +62,8 @@ type store struct {
 }
 
 // openStore starts the server and checks each stream against its mark. fail is called when the store stops to be trusted.
-func openStore(cfg *Config, fail func(error)) (s *store, err error) {
-	s = &store{cfg: cfg, fail: fail, pendingTailMsgsMax: 65_536}
+func openStore(cfg *Config, fail func(error)) (_ *store, err error) {
+	s := &store{cfg: cfg, fail: fail, pendingTailMsgsMax: 65_536}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -164,7 +164,7 @@ func (s *store) streamConfig(n stream) jetstream.StreamConfig {
 		c.MaxAge, c.AllowMsgTTL = s.cfg.MemoryTTLMax, true
 		c.RePublish = &jetstream.RePublish{Source: "eph.*", Destination: "live.eph.{{wildcard(1)}}"}
 	case streamHS: // no TTL and no MaxAge: a head that expires lets a handshake log begin anew
-		c.Subjects, c.MaxBytes, c.MaxMsgsPerSubject = []string{"hs.head.*", "hs.redo.*"}, share(12), 1
+		c.Subjects, c.MaxBytes, c.MaxMsgsPerSubject = []string{"hs.head.*", "hs.redo.*.*"}, share(12), 1
 	case streamREG:
 		c.Subjects, c.MaxBytes, c.MaxMsgsPerSubject = []string{"reg.key.*", "reg.last.*"}, share(6), 1
 	case streamKP:

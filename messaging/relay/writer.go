@@ -29,8 +29,9 @@ const (
 	codeMemoryExceeded            jetstream.ErrorCode = 10028
 )
 
-// writer stores mailbox entries of one stream in groups: alone when nothing else waits, else as many as wait in one atomic
-// batch, so that they share their fsyncs. Entries of one job are stored together or not at all.
+// writer stores mailbox entries of one stream in groups: one by one when few wait, else as many as wait in one atomic batch, so that
+// they share their fsyncs. A batch has files and a few fsyncs of its own, and costs much the same whatever its size, so what is "few" is
+// measured all the time. Entries of one job are stored together or not at all.
 type writer struct {
 	s       *store
 	stream  stream
@@ -40,6 +41,8 @@ type writer struct {
 
 	jobs *queue[*job] // bounded by the core's pending messages
 	done chan struct{}
+
+	onePlain, oneBatch time.Duration // what a plain message and a batch have cost lately
 }
 
 type job struct {
@@ -50,7 +53,8 @@ type job struct {
 }
 
 func startWriter(s *store, class wire.Class, q *quota, m *metrics) *writer {
-	w := &writer{s: s, stream: classStream(class), class: class, quota: q, metrics: m, jobs: newQueue[*job](), done: make(chan struct{})}
+	w := &writer{s: s, stream: classStream(class), class: class, quota: q, metrics: m, jobs: newQueue[*job](), done: make(chan struct{}),
+		onePlain: 400 * time.Microsecond, oneBatch: 4 * time.Millisecond}
 	go w.run()
 	return w
 }
@@ -104,7 +108,7 @@ func (w *writer) run() {
 	}
 }
 
-// store writes the jobs in one batch. If the batch is refused it tries each alone, so that one job's fault is not another's.
+// store writes the jobs whose mailboxes have room.
 func (w *writer) store(group []*job) {
 	fit := group[:0]
 	for _, j := range group {
@@ -116,39 +120,91 @@ func (w *writer) store(group []*job) {
 			fit = append(fit, j)
 		}
 	}
-	if len(fit) == 0 {
-		return
-	}
-	var msgs []*nats.Msg
+	msgs, single := 0, true
 	for _, j := range fit {
+		msgs += len(j.msgs)
+		single = single && len(j.msgs) == 1
+	}
+	switch {
+	case msgs == 0:
+	case single && (msgs == 1 || time.Duration(msgs)*w.onePlain <= w.oneBatch):
+		w.oneByOne(fit)
+	default:
+		w.together(fit, msgs)
+	}
+}
+
+// together stores the jobs in one batch. If it is refused for want of room it tries each alone, so that one job's fault is not another's.
+func (w *writer) together(jobs []*job, n int) {
+	msgs := make([]*nats.Msg, 0, n)
+	for _, j := range jobs {
 		msgs = append(msgs, j.msgs...)
 	}
 	begin := time.Now()
 	seq, err := w.s.publish(msgs)
-	w.metrics.batch(w.class, len(msgs), time.Since(begin))
-	switch verdict := w.s.judge(w.stream, msgs, err); {
-	case verdict == mailbox.OK:
-		w.s.confirm(w.stream, seq, func(err error) {
-			v := mailbox.OK
-			if err != nil {
-				v = mailbox.Unavailable
-			}
-			for _, j := range fit {
-				w.metrics.accept(w.class, time.Since(j.at))
-				j.then(v)
-			}
-		})
-	case verdict == mailbox.Full && len(fit) > 1:
-		for _, j := range fit {
-			w.quota.give(j.to)
-			w.store([]*job{j})
+	took := time.Since(begin)
+	w.oneBatch = smooth(w.oneBatch, took)
+	w.metrics.batch(w.class, n, took)
+	verdict := w.s.judge(w.stream, msgs, err)
+	if verdict == mailbox.Full && len(jobs) > 1 {
+		for _, j := range jobs {
+			w.together([]*job{j}, len(j.msgs))
 		}
-	default:
-		for _, j := range fit {
-			w.quota.give(j.to)
-			j.then(verdict)
-		}
+		return
 	}
+	w.end(jobs, seq, verdict)
+}
+
+// oneByOne stores jobs of one message each, one after the other, without waiting in between.
+func (w *writer) oneByOne(jobs []*job) {
+	begin := time.Now()
+	acks := make([]jetstream.PubAckFuture, len(jobs))
+	errs := make([]error, len(jobs))
+	for i, j := range jobs {
+		acks[i], errs[i] = w.s.pubJS.PublishMsgAsync(j.msgs[0], jetstream.WithRetryAttempts(0), jetstream.WithStallWait(requestTimeout))
+	}
+	timeout := time.NewTimer(requestTimeout)
+	defer timeout.Stop()
+	for i, j := range jobs {
+		var seq uint64
+		if errs[i] == nil {
+			select {
+			case ack := <-acks[i].Ok():
+				seq = ack.Sequence
+			case errs[i] = <-acks[i].Err():
+			case <-timeout.C:
+				errs[i] = context.DeadlineExceeded
+				timeout.Reset(0)
+			}
+		}
+		w.end(jobs[i:i+1], seq, w.s.judge(w.stream, j.msgs, errs[i]))
+	}
+	took := time.Since(begin)
+	w.onePlain = smooth(w.onePlain, took/time.Duration(len(jobs)))
+	w.metrics.batch(w.class, len(jobs), took)
+}
+
+// smooth moves an average towards what was measured.
+func smooth(average, measured time.Duration) time.Duration { return average + (measured-average)/8 }
+
+// end reports what came of the jobs, which share one write; OK only when the mark has followed.
+func (w *writer) end(jobs []*job, seq uint64, v mailbox.Verdict) {
+	if v != mailbox.OK {
+		for _, j := range jobs {
+			w.quota.give(j.to)
+			j.then(v)
+		}
+		return
+	}
+	w.s.confirm(w.stream, seq, func(err error) {
+		if err != nil {
+			v = mailbox.Unavailable
+		}
+		for _, j := range jobs {
+			w.metrics.accept(w.class, time.Since(j.at))
+			j.then(v)
+		}
+	})
 }
 
 // publish stores the messages in one step and returns the last sequence.
@@ -156,6 +212,9 @@ func (s *store) publish(msgs []*nats.Msg) (uint64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	if len(msgs) == 1 {
+		for _, h := range []string{jetstreamext.BatchIDHeader, jetstreamext.BatchSeqHeader, jetstreamext.BatchCommitHeader} {
+			msgs[0].Header.Del(h) // from a batch that was refused
+		}
 		ack, err := s.pubJS.PublishMsg(ctx, msgs[0], jetstream.WithRetryAttempts(0))
 		if err != nil {
 			return 0, err

@@ -101,14 +101,10 @@ func signCompact(typ string, payload value, signer crypto.Signer, amr []string) 
 	if len(amr) > 0 {
 		h = h.with("amr", wordList(amr))
 	}
-	body := payload.append(nil)
-	if len(body) > MaxPayload {
-		return nil, &FormatError{Text: fmt.Sprintf("payload is over %d bytes", MaxPayload)}
-	}
 	b64 := base64.RawURLEncoding
 	out := b64.AppendEncode(nil, h.append(nil))
 	out = append(out, '.')
-	out = b64.AppendEncode(out, body)
+	out = b64.AppendEncode(out, payload.append(nil))
 	var signature []byte
 	if key.alg == EdDSA {
 		signature, err = signer.Sign(rand.Reader, out, crypto.Hash(0))

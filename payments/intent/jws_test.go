@@ -228,6 +228,12 @@ func TestCompactHasOneSpelling(t *testing.T) {
 			t.Errorf("%s gives a key id", name)
 		}
 	}
+	for _, kid := range []string{"short", strings.Repeat("A", 44)} {
+		header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"EdDSA","kid":"` + kid + `","typ":"paymentrequest.1"}`))
+		if got, err := KeyID([]byte(header + "." + parts[1] + "." + parts[2])); err == nil || got != "" {
+			t.Errorf("key id %q", got)
+		}
+	}
 	if kid, err := KeyID(b.jws); err != nil || kid != b.request.Key.ID() {
 		t.Errorf("%s, %v", kid, err)
 	}

@@ -206,10 +206,27 @@ func TestWhatTheConnectorKnowsDecides(t *testing.T) {
 		refusedWith(t, c.what, err, c.step, c.reason)
 	}
 
+	// The key may order from two accounts; the check was asked for the other one.
 	b := newBench(t)
+	second := must[payments.Account](t)(payments.ParseAccount("FR7630006000011234567890189"))
+	b.key.Accounts = append(b.key.Accounts, EnrolledAccount{second, b.key.Accounts[0].Name, b.debtor.Agent, "EUR"})
+	m := b.mandate()
+	m.Debtor.Account = second
+	_, err := b.verify(b.sign(t, m))
+	refusedWith(t, "check for another account", err, StepContext, ReasonKeyAccount)
+
+	// The nonce and the mandate are for one intent, their request hash is of a request for another.
+	b = newBench(t)
+	b.check.Intent = "pi_0192f3a4-b5c6-7fff-bfff-ffffffffffff"
+	m = b.mandate()
+	m.Intent = b.check.Intent
+	_, err = b.verify(b.sign(t, m))
+	refusedWith(t, "request for another intent", err, StepTerms, ReasonIntent)
+
+	b = newBench(t)
 	u := must[UnverifiedMandate](t)(ParseMandate(b.sign(t, b.mandate())))
 	b.usedBy = u.Hash()
-	_, err := u.Verify(b.verifier(), b.jws)
+	_, err = u.Verify(b.verifier(), b.jws)
 	refusedWith(t, "the same mandate again", err, StepContext, ReasonReplay)
 
 	b = newBench(t)
@@ -218,17 +235,54 @@ func TestWhatTheConnectorKnowsDecides(t *testing.T) {
 	_, err = b.verify(jws)
 	refusedWith(t, "key replaced", err, StepKey, ReasonKeyUnknown)
 
-	// A registry that is broken is the bank's fault, not the payer's: no refusal.
-	b = newBench(t)
-	b.keyErr = errors.New("disk gone")
-	_, err = b.verify(b.sign(t, b.mandate()))
-	if refused := (*RefusedError)(nil); errors.As(err, &refused) || !errors.Is(err, b.keyErr) {
-		t.Errorf("broken registry: %v", err)
-	}
 	if _, err := (UnverifiedMandate{}).Verify(b.verifier(), b.jws); err == nil {
 		t.Error("the zero mandate verified")
 	}
 }
+
+// A registry or a table of nonces that is broken is the bank's fault, not the payer's: an error, and no refusal.
+func TestBanksOwnFaultsAreNoRefusals(t *testing.T) {
+	gone := errors.New("disk gone")
+	for what, change := range map[string]func(*bench, *Verifier){
+		"registry fails":         func(b *bench, _ *Verifier) { b.keyErr = gone },
+		"registry mixes up keys": func(b *bench, v *Verifier) { v.Registry = fixedKey{b.request.Key, b.key} },
+		"registry has no key":    func(b *bench, v *Verifier) { v.Registry = fixedKey{PublicKey{}, b.key} },
+		"nonces fail":            func(b *bench, v *Verifier) { v.Nonces = fixedNonce{err: gone} },
+		"nonces mix up nonces":   func(b *bench, v *Verifier) { v.Nonces = fixedNonce{issued: Issued{Check: PayeeCheck{Nonce: "other"}}} },
+		"nonces know nothing":    func(b *bench, v *Verifier) { v.Nonces = fixedNonce{} },
+	} {
+		b := newBench(t)
+		u := must[UnverifiedMandate](t)(ParseMandate(b.sign(t, b.mandate())))
+		v := b.verifier()
+		change(b, &v)
+		verified, err := u.Verify(v, b.jws)
+		if refused := (*RefusedError)(nil); err == nil || verified != nil || errors.As(err, &refused) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if strings.HasSuffix(what, "fails") && !errors.Is(err, gone) {
+			t.Errorf("%s: cause lost: %v", what, err)
+		}
+	}
+}
+
+// fixedKey is a registry that gives the same key whatever it is asked for.
+type fixedKey struct {
+	public PublicKey
+	record EnrolledKey
+}
+
+func (f fixedKey) Key(string, time.Time) (EnrolledKey, error) {
+	f.record.Public = f.public
+	return f.record, nil
+}
+
+// fixedNonce gives the same answer whatever it is asked for.
+type fixedNonce struct {
+	issued Issued
+	err    error
+}
+
+func (f fixedNonce) Issued(string) (Issued, error) { return f.issued, f.err }
 
 func TestRequestExpiredAndReplaced(t *testing.T) {
 	b := newBench(t)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/lifecycle"
 )
 
 // statements are all the kinds that a bank signs, with every member set.
@@ -237,6 +238,13 @@ func TestRequestRefusals(t *testing.T) {
 		}
 	}
 	b := newBench(t)
+	good := string(writeRequest(b.request).with("typ", text(typRequest)).append(nil))
+	for from, to := range map[string]string{`"name":"Flat white",`: ``, `"quantity":2`: `"quantity":"2"`, `"quantity":1`: `"quantity":1.0`, `,"name":"Example Coffee"`: ``, `{"epoch":7,`: `{`, `"items":[`: `"items":[[],`} {
+		bad := strings.Replace(good, from, to, 1)
+		if _, err := requestPayload.parse([]byte(bad)); err == nil || bad == good {
+			t.Errorf("%s for %s accepted", to, from)
+		}
+	}
 	b.request.Items, b.request.Chat, b.request.Rails, b.request.Reference, b.request.Purpose, b.request.Creditor.LEI = nil, nil, nil, "", "", ""
 	b.signRequest(t) // the least there can be
 	b.request.Items = make([]Item, 32)
@@ -297,18 +305,20 @@ func TestHash(t *testing.T) {
 	}
 }
 
-func TestFinal(t *testing.T) {
-	final := 0
-	for _, s := range []Status{StatusCreated, StatusPresented, StatusAuthorised, StatusHeld, StatusSubmitting, StatusSubmitted, StatusAccepted, StatusUnknown,
-		StatusSettled, StatusRejected, StatusDeclined, StatusExpired, StatusCancelled} {
-		if !s.known() {
-			t.Errorf("%s is not known", s)
-		}
-		if s.Final() {
-			final++
+// The statuses of a receipt are the states of the lifecycle table, and final where it says terminal.
+func TestStatusesAreTheLifecycles(t *testing.T) {
+	states := lifecycle.States()
+	if len(states) != 13 {
+		t.Errorf("%d states", len(states))
+	}
+	for _, s := range states {
+		if status := Status(s); !status.known() || status.Final() != s.Terminal() {
+			t.Errorf("%s: known %v, final %v", s, status.known(), status.Final())
 		}
 	}
-	if final != 5 || Status("").known() || Status("paid").known() || StatusUnknown.Final() {
-		t.Errorf("%d final", final)
+	for _, s := range []Status{"", "paid", "Settled"} {
+		if s.known() || s.Final() {
+			t.Errorf("%q is a status", s)
+		}
 	}
 }

@@ -61,7 +61,7 @@ func TestSendOutcome(t *testing.T) {
 		"throttled":            {func(w http.ResponseWriter, _ *http.Request) { answerProblem(w, 429, ProblemNotTaken) }, payments.OutcomeNotSent, 429, 0},
 		"wrong token":          {func(w http.ResponseWriter, _ *http.Request) { answerProblem(w, 401, ProblemNotTaken) }, payments.OutcomeNotSent, 401, 0},
 		"unknown problem":      {func(w http.ResponseWriter, _ *http.Request) { answerProblem(w, 422, "about:blank") }, payments.OutcomeUnknown, 422, 0},
-		"a proxy's error page": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", 503) }, payments.OutcomeUnknown, 503, 0},
+		"a proxy's error page": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusServiceUnavailable) }, payments.OutcomeUnknown, 503, 0},
 		"a proxy's not found":  {func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }, payments.OutcomeUnknown, 404, 0},
 		"OK is not accepted":   {func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<Document>RJCT</Document>") }, payments.OutcomeUnknown, 200, 0},
 		"a problem inside OK":  {func(w http.ResponseWriter, _ *http.Request) { answerProblem(w, 200, ProblemRefused) }, payments.OutcomeUnknown, 200, 0},
@@ -174,7 +174,7 @@ func TestSendFollowsNoRedirect(t *testing.T) {
 	var elsewhere atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { elsewhere.Add(1); w.WriteHeader(202) }))
 	defer other.Close()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 307) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect) }))
 	defer srv.Close()
 	var se *SendError
 	if err := dial(t, srv.URL, nil).Send(t.Context(), []byte("<x/>")); !errors.As(err, &se) || se.Outcome != payments.OutcomeUnknown || elsewhere.Load() != 0 {

@@ -54,9 +54,10 @@ type Bot struct {
 	wrap     []Middleware
 	started  bool
 
-	code, addressTo string       // see FromEnv
-	enrol           enroller     // nil: the program enrols by itself
-	closer          func() error // nil: the program closes the client
+	code, addressTo string        // see FromEnv
+	enrolled        chan struct{} // closed when enrolOnce is done, successful or not
+	enrol           enroller      // nil: the program enrols by itself
+	closer          func() error  // nil: the program closes the client
 }
 
 type enroller interface {
@@ -70,7 +71,7 @@ func newBot(c client, log *slog.Logger) *Bot {
 	if log == nil {
 		log = slog.Default()
 	}
-	b := &Bot{client: c, log: log, commands: map[string]Handler{}}
+	b := &Bot{client: c, log: log, commands: map[string]Handler{}, enrolled: make(chan struct{})}
 	b.onError = func(c *Ctx, err error) { b.log.Error("bot: a handler failed", "event", c.event, "error", err) }
 	return b
 }
@@ -255,6 +256,11 @@ func (c *Ctx) Replyf(format string, args ...any) error { return c.Reply(fmt.Spri
 func (c *Ctx) RequestPayment(o sdk.Order) error {
 	if o.Key == "" {
 		o.Key = c.nextKey()
+	}
+	select {
+	case <-c.bot.enrolled: // an order may come while the bank still answers
+	case <-c.Done():
+		return c.Err()
 	}
 	_, err := c.bot.client.RequestPayment(c, c.chat, o)
 	return err

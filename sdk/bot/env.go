@@ -128,6 +128,7 @@ func fileLetter(r rune) rune {
 
 // enrolOnce enrols the bot at its bank with the one-time code, if it has one and is not enrolled yet.
 func (b *Bot) enrolOnce(ctx context.Context) {
+	defer close(b.enrolled)
 	if b.code == "" || b.enrol == nil {
 		return
 	}

@@ -39,6 +39,9 @@ type Config struct {
 	AuditToken string `yaml:"audit_token"`
 	// ArchiveDir is a folder that gets every wire message, named by order, direction and kind. Empty means none.
 	ArchiveDir string `yaml:"archive_dir"`
+	// Store is a file that keeps payments, queues and positions over a restart of the rail, each step durable before it is answered.
+	// Empty means memory only: then a restart of the rail forgets everything.
+	Store string `yaml:"store"`
 	// QueueMax bounds the messages waiting for one participant. Zero means 100,000. At the bound the rail takes no payment that
 	// involves the participant.
 	QueueMax int `yaml:"queue_max"`

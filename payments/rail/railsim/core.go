@@ -27,6 +27,8 @@ type core struct {
 	downUntil time.Time
 	once      map[string]bool // payments refused once by "down" or "throttle"
 
+	log *changes // what the step changed; nil without a store
+
 	emit func(Document)   // told of every message that goes out or came in
 	note func(note event) // told of what happened, for metrics
 }
@@ -132,6 +134,9 @@ func (c *core) next() uint64 { c.lastID++; return c.lastID }
 func (c *core) after(t *timer) {
 	t.n = c.next()
 	heap.Push(&c.timers, t)
+	if c.log != nil {
+		c.log.armed = append(c.log.armed, t)
+	}
 }
 
 // due returns when the next timer fires.
@@ -145,7 +150,19 @@ func (c *core) due() (time.Time, bool) {
 // advance fires every timer due at now.
 func (c *core) advance(now time.Time) {
 	for len(c.timers) > 0 && !c.timers[0].at.After(now) {
-		c.fire(heap.Pop(&c.timers).(*timer), now)
+		t := heap.Pop(&c.timers).(*timer)
+		if c.log != nil {
+			c.log.fired = append(c.log.fired, t.n)
+			c.touch(t.payment)
+		}
+		c.fire(t, now)
+	}
+}
+
+// touch notes that a payment changes in this step.
+func (c *core) touch(id uint64) {
+	if c.log != nil && id != 0 {
+		c.log.payments[id] = true
 	}
 }
 
@@ -232,6 +249,7 @@ func (c *core) transfer(now time.Time, from int, m *rail.Message, wire []byte, d
 		id: c.next(), m: m, wire: wire, debtor: from, creditor: creditor, action: action, received: now, state: stateOpen, status: "PDNG", by: rail.Service,
 	}
 	c.payments[p.id] = p
+	c.touch(p.id)
 	c.byMessage[t.MessageID] = append(c.byMessage[t.MessageID], p.id)
 	c.begin(now, p)
 	if action.Do == "error" {
@@ -309,6 +327,7 @@ func (c *core) answer(now time.Time, from int, s *iso20022.StatusReport, doc Doc
 		return c.fault("original.unknown", "Document/FIToFIPmtStsRpt", "the answer names no payment that was delivered to this participant")
 	}
 	c.emit(doc)
+	c.touch(p.id)
 	p.creditorSaid = s.Status
 	if p.state != stateOpen {
 		return c.afterFinal(now, p, s)

@@ -128,7 +128,10 @@ func (s *Sim) getMessages(w http.ResponseWriter, r *http.Request, of int) {
 	}
 	ds, err := s.receive(r.Context(), of, after, max, wait)
 	if err != nil {
-		return // the participant has gone
+		if r.Context().Err() == nil {
+			problem(w, http.StatusServiceUnavailable, rail.ProblemNotTaken, "the rail's store has failed", nil)
+		}
+		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	if len(ds) == 0 {

@@ -2,6 +2,7 @@ package railsim
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -89,6 +90,10 @@ func (s *Sim) OpsHandler() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if s.draining.Load() {
 			http.Error(w, "draining", http.StatusServiceUnavailable)
+			return
+		}
+		if err := s.locked(func(*core, time.Time) {}); err != nil {
+			http.Error(w, "the store has failed", http.StatusServiceUnavailable)
 			return
 		}
 		w.Write([]byte("ok\n"))

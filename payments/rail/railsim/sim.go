@@ -40,10 +40,11 @@ type Sim struct {
 	closed   chan struct{}
 	once     sync.Once
 
-	mu   sync.Mutex // guards what follows
-	core *core
-	stop func() bool // stops the timer that is armed
-	docs uint64      // documents archived
+	mu    sync.Mutex // guards what follows
+	core  *core
+	store *store      // nil without one
+	stop  func() bool // stops the timer that is armed
+	docs  uint64      // documents archived
 }
 
 // New returns a running rail. It has no goroutine but its timer; Close stops it.
@@ -65,16 +66,25 @@ func New(cfg Config) (*Sim, error) {
 		}
 	}
 	s.core = newCore(&cfg, set, s.clock.Now())
+	if cfg.Store != "" {
+		if s.store, err = openStore(cfg.Store); err != nil {
+			return nil, err
+		}
+		if err := s.store.load(s.core); err != nil {
+			return nil, errors.Join(err, s.store.db.Close())
+		}
+		s.core.log = newChanges()
+	}
 	s.metrics = newMetrics(s)
 	s.core.emit = s.passed
 	s.core.note = s.metrics.count
-	return s, nil
+	return s, s.locked(func(*core, time.Time) {}) // fires what came due while it was away
 }
 
 // Profile returns the profile of the rail, with its clocks as configured.
 func (s *Sim) Profile() *rail.Profile { return s.set.profile }
 
-// Close stops the timer and wakes every waiting Receive. Messages and payments stay readable.
+// Close stops the timer, wakes every waiting Receive and closes the store. Effects stay readable.
 func (s *Sim) Close() {
 	s.once.Do(func() {
 		close(s.closed)
@@ -82,6 +92,9 @@ func (s *Sim) Close() {
 		defer s.mu.Unlock()
 		if s.stop != nil {
 			s.stop()
+		}
+		if s.store != nil {
+			s.store.db.Close()
 		}
 	})
 }
@@ -110,15 +123,26 @@ func (s *Sim) open() int {
 	return len(s.core.payments) - len(s.core.finished)
 }
 
-// locked runs f on the core with the time it is, fires due timers before and arms the next after.
-func (s *Sim) locked(f func(c *core, now time.Time)) {
+// locked runs f on the core with the time it is, fires due timers before and after, makes what changed durable if there is a store, and
+// arms the next timer. On an error, which only a store gives, it is not known what the file holds, and the rail takes nothing more.
+func (s *Sim) locked(f func(c *core, now time.Time)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.store != nil && s.store.broken != nil {
+		return s.store.broken
+	}
 	now := s.clock.Now()
 	s.core.advance(now)
 	f(s.core, now)
 	s.core.advance(now)
+	if s.store != nil && s.core.log.durable() {
+		if err := s.store.save(s.core, s.core.log); err != nil {
+			return err
+		}
+		s.core.log = newChanges()
+	}
 	s.arm(now)
+	return nil
 }
 
 // arm sets the timer for what is due next. The caller holds mu.
@@ -144,11 +168,22 @@ func (s *Sim) submit(from int, wire []byte) error {
 		s.metrics.refused(rail.Faults(err))
 		return err
 	}
+	select {
+	case <-s.closed:
+		return errNotTaken
+	default:
+	}
 	if s.draining.Load() && m.Transfer != nil {
 		return errNotTaken
 	}
 	wire = append([]byte(nil), wire...)
-	s.locked(func(c *core, now time.Time) { err = c.submit(now, from, m, wire) })
+	err = errNotTaken // unless it comes to it
+	if broken := s.locked(func(c *core, now time.Time) { err = c.submit(now, from, m, wire) }); broken != nil {
+		if err == nil {
+			err = errAfterward
+		}
+		return errors.Join(err, broken)
+	}
 	s.metrics.refused(rail.Faults(err))
 	return err
 }
@@ -161,7 +196,9 @@ func (s *Sim) receive(ctx context.Context, of int, after uint64, max int, wait t
 	for {
 		var ds []rail.Delivery
 		var wake <-chan struct{}
-		s.locked(func(c *core, _ time.Time) { ds, wake = c.take(of, after, max) })
+		if err := s.locked(func(c *core, _ time.Time) { ds, wake = c.take(of, after, max) }); err != nil {
+			return nil, err
+		}
 		if len(ds) > 0 {
 			return ds, nil
 		}

@@ -133,6 +133,7 @@ func (c *core) tellCreditor(now time.Time, p *payment) {
 
 // repeat tells the debtor's bank again what it was told last.
 func (c *core) repeat(now time.Time, p *payment) {
+	c.touch(p.id)
 	p.answers = append(p.answers, p.status)
 	c.send(now, now, p.debtor, c.report(now, p.debtor, p.m.Transfer, p.status, p.reason, c.voice(p, p.by)))
 }
@@ -202,6 +203,9 @@ func (c *core) enqueue(to int, wire []byte, doc Document) {
 	}
 	m.lastSeq = max(m.lastSeq+1, c.next())
 	m.queue = append(m.queue, rail.Delivery{Seq: m.lastSeq, Wire: wire})
+	if c.log != nil {
+		c.log.queued = append(c.log.queued, queued{to, m.queue[len(m.queue)-1]})
+	}
 	close(m.wake)
 	m.wake = make(chan struct{})
 }
@@ -214,6 +218,9 @@ func (c *core) take(of int, after uint64, max int) ([]rail.Delivery, <-chan stru
 		i++
 	}
 	m.queue = slices.Delete(m.queue, 0, i)
+	if c.log != nil && i > 0 {
+		c.log.acked[of] = after
+	}
 	return slices.Clone(m.queue[:min(max, len(m.queue))]), m.wake
 }
 
@@ -239,6 +246,7 @@ func (c *core) finish(p *payment) {
 			delete(c.byMessage, id)
 		}
 		delete(c.payments, old.id)
+		c.touch(old.id)
 	}
 }
 

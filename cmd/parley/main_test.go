@@ -1,0 +1,283 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parleypay/parley/internal/demo"
+	"github.com/parleypay/parley/internal/shared"
+	"github.com/parleypay/parley/internal/trace"
+)
+
+// TestMain lets the test binary be the parley program: the demo starts its parts by calling itself.
+func TestMain(m *testing.M) {
+	if os.Getenv("PARLEY_TEST_AS_MAIN") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// parley runs the program and returns its exit status and output.
+func parley(t *testing.T, args ...string) (status int, out, errs string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe, args...)
+	cmd.Env = append(os.Environ(), "PARLEY_TEST_AS_MAIN=1")
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		if _, ok := err.(*exec.ExitError); !ok {
+			t.Fatal(err)
+		}
+	}
+	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
+}
+
+type ended struct {
+	trace.Event
+	Scenario string `json:"scenario"`
+}
+
+// TestDemo plays every scenario on both rails and checks the exit status, the events and the XML.
+func TestDemo(t *testing.T) {
+	want := map[string]struct {
+		status int
+		final  string
+		seen   []string // "actor event" that must be there
+		unseen []string
+	}{
+		"settle":                {exitOK, "settled", []string{"payer-bank mandate verified", "payer-bank journaled", "payer-bank pacs.008 sent", "shop credit opened", "shop receipt shown"}, []string{"payer-bank unknown"}},
+		"reject":                {exitNotSettled, "rejected", []string{"payer-bank rejected"}, []string{"shop credit opened", "shop-bank credited"}},
+		"silence-then-settled":  {exitOK, "settled", []string{"payer-bank unknown", "payer-bank pacs.028 sent", "shop credit opened"}, nil},
+		"silence-then-rejected": {exitNotSettled, "rejected", []string{"payer-bank unknown"}, []string{"shop credit opened"}},
+		"decline":               {exitNotSettled, "declined", []string{"payer decline sent"}, []string{"payer-bank journaled", "payer-bank pacs.008 sent"}},
+		"expire":                {exitNotSettled, "expired", nil, []string{"payer-bank journaled", "payer-bank pacs.008 sent", "payer mandate sent"}},
+		"wrong-payee":           {exitNotSettled, "declined", []string{"payer decline sent"}, []string{"payer mandate sent", "payer-bank pacs.008 sent"}},
+		"duplicate-status":      {exitOK, "settled", []string{"shop credit opened"}, nil},
+		"connector-crash":       {exitOK, "settled", []string{"payer-bank killed", "payer-bank restarted", "shop credit opened"}, nil},
+	}
+	if len(want) != len(strings.Split(demo.Scenarios(), ", ")) {
+		t.Fatalf("the test knows %d scenarios, the demo has %s", len(want), demo.Scenarios())
+	}
+	slots := make(chan struct{}, 4)
+	for name, w := range want {
+		for _, rail := range []string{"fednow", "sctinst"} {
+			if testing.Short() && (name != "settle" || rail != "fednow") {
+				continue
+			}
+			t.Run(name+"/"+rail, func(t *testing.T) {
+				t.Parallel()
+				slots <- struct{}{}
+				defer func() { <-slots }()
+				dir := filepath.Join(t.TempDir(), "out")
+				status, out, errs := parley(t, "demo", "-json", "-scenario", name, "-rail", rail, "-out", dir)
+				if status != w.status {
+					t.Fatalf("exit status %d, want %d\n%s\n%s", status, w.status, errs, out)
+				}
+				seen, last := map[string]bool{}, ended{}
+				for line := range strings.Lines(out) {
+					last = ended{}
+					if err := json.Unmarshal([]byte(line), &last); err != nil {
+						t.Fatalf("%v in line %q", err, line)
+					}
+					if last.T.IsZero() || last.Actor == "" || last.Event.Event == "" {
+						t.Fatalf("an event without time, actor or name: %s", line)
+					}
+					seen[last.Actor+" "+last.Event.Event] = true
+				}
+				if last.Status != w.final || last.Scenario != name || !strings.HasPrefix(last.Intent, "pi_") {
+					t.Errorf("the last line has %+v, want status %s", last, w.final)
+				}
+				for _, event := range w.seen {
+					if !seen[event] {
+						t.Errorf("no event %q in\n%s", event, out)
+					}
+				}
+				for _, event := range w.unseen {
+					if seen[event] {
+						t.Errorf("there is an event %q", event)
+					}
+				}
+				if w.status != exitOK && !strings.Contains(errs, w.final) {
+					t.Errorf("standard error does not give the reason: %q", errs)
+				}
+				checkEvidence(t, dir, seen["payer-bank pacs.008 sent"])
+			})
+		}
+	}
+}
+
+// checkEvidence validates every document with xmllint, where it is installed, and looks for the other evidence.
+func checkEvidence(t *testing.T, dir string, sent bool) {
+	t.Helper()
+	for _, file := range []string{"journal/payer-bank.db", "journal/shop-bank.db", "events.jsonl", "signed/payer.request.jws"} {
+		if info, err := os.Stat(filepath.Join(dir, file)); err != nil || info.Size() == 0 {
+			t.Errorf("evidence %s: %v", file, err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "xml", "*.xml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sent && len(files) < 2 {
+		t.Errorf("%d documents, want some", len(files))
+	}
+	xmllint, err := exec.LookPath("xmllint")
+	if err != nil {
+		t.Logf("xmllint is not installed; %d documents were not validated by it", len(files))
+		return
+	}
+	schemas := shared.Path(t, "iso20022/xsd")
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, ok := strings.Cut(string(raw), "urn:iso:std:iso:20022:tech:xsd:")
+		if !ok {
+			t.Errorf("%s has no namespace of ISO 20022", filepath.Base(file))
+			continue
+		}
+		namespace, _, _ := strings.Cut(after, `"`)
+		if out, err := exec.Command(xmllint, "--noout", "--nonet", "--schema", filepath.Join(schemas, namespace+".xsd"), file).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", filepath.Base(file), err, out)
+		}
+	}
+}
+
+// TestTranscript reads what a person sees.
+func TestTranscript(t *testing.T) {
+	status, out, errs := parley(t, "demo", "-plain")
+	if status != exitOK {
+		t.Fatalf("exit status %d\n%s%s", status, errs, out)
+	}
+	for _, want := range []string{"/buy flat white", "signed request", "MTCH", "mandate", "pacs.008", "pacs.002", "CREDITED", "receipt", "The time of each leg", "SETTLED", "exactly once"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the transcript does not show %q", want)
+		}
+	}
+	if strings.Contains(out, "\x1b[") {
+		t.Error("-plain prints colours")
+	}
+	if t.Failed() {
+		t.Log("\n" + out)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	for _, c := range []struct {
+		args   []string
+		status int
+		want   string
+	}{
+		{nil, exitUsage, "usage: parley COMMAND"},
+		{[]string{"help"}, exitOK, "usage: parley COMMAND"},
+		{[]string{"dmeo"}, exitUsage, `no command "dmeo"`},
+		{[]string{"demo", "-scenario", "nothing"}, exitFailed, "there is no scenario"},
+		{[]string{"demo", "-rail", "pigeon"}, exitFailed, "there is no rail"},
+		{[]string{"demo", "extra"}, exitUsage, "unexpected argument"},
+		{[]string{"demo", "-json", "-interactive"}, exitFailed, "cannot play in JSON"},
+		{[]string{"connector"}, exitUsage, "-config is required"},
+		{[]string{"relay", "-config", "/nowhere.yaml"}, exitUsage, "/nowhere.yaml"},
+		{[]string{"chat"}, exitUsage, "required"},
+		{[]string{"bench"}, exitUsage, "bench pay|relay"},
+		{[]string{"init", "-rail", "pigeon"}, exitFailed, "there is no rail"},
+	} {
+		var out, errs bytes.Buffer
+		if status := run(c.args, strings.NewReader(""), &out, &errs); status != c.status || !strings.Contains(out.String()+errs.String(), c.want) {
+			t.Errorf("parley %q: status %d, %q %q; want %d and %q", c.args, status, out.String(), errs.String(), c.status, c.want)
+		}
+	}
+}
+
+// TestInit checks that what parley init writes is what the parts accept, and that they name every fault with its key and line.
+func TestInit(t *testing.T) {
+	for _, rail := range []string{"fednow", "sctinst"} {
+		dir := filepath.Join(t.TempDir(), "try")
+		var out, errs bytes.Buffer
+		if status := run([]string{"init", "-dir", dir, "-rail", rail}, nil, &out, &errs); status != exitOK {
+			t.Fatal(errs.String())
+		}
+		if status := run([]string{"init", "-dir", dir}, nil, io.Discard, io.Discard); status != exitFailed {
+			t.Error("init wrote into a directory that was there")
+		}
+		relay := filepath.Join(dir, "relay.yaml")
+		if raw, err := os.ReadFile(relay); err != nil || os.WriteFile(relay, append(raw, "unsafe_temp_store: true\n"...), 0o600) != nil {
+			t.Fatal(err)
+		}
+		for part, file := range map[string]string{"relay": "relay.yaml", "rail": "rail.yaml"} {
+			checkConfig(t, part, filepath.Join(dir, file), exitOK, "nothing is wrong")
+		}
+		for _, bank := range []string{"payer-bank", "shop-bank"} {
+			file := filepath.Join(dir, bank+".yaml")
+			checkConfig(t, "connector", file, exitOK, "nothing is wrong")
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bad := strings.NewReplacer("name: Bank", "nam: Bank", "profile: ", "profile: x", "role: pay", "role: play", `balance: "1000.00"`, `balance: "1e3"`).Replace(string(raw))
+			if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			checkConfig(t, "connector", file, exitUsage, "yaml:2: nam: unknown key (did you mean name?)", "name: is required", "rail.profile:", "codes[0].role:", "accounts[0].balance:")
+			if err := os.Chmod(filepath.Join(dir, bank+".token"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			checkConfig(t, "connector", file, exitUsage, "may be read by others")
+		}
+	}
+}
+
+func checkConfig(t *testing.T, part, file string, want int, texts ...string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	status := run([]string{part, "-check-config", "-config", file}, nil, &out, &errs)
+	said := out.String() + errs.String()
+	if status != want {
+		t.Errorf("%s: status %d, want %d: %s", file, status, want, said)
+	}
+	for _, text := range texts {
+		if !strings.Contains(said, text) {
+			t.Errorf("%s: %q is not in\n%s", file, text, said)
+		}
+	}
+}
+
+func TestNewCode(t *testing.T) {
+	var out bytes.Buffer
+	if status := run([]string{"connector", "-new-code"}, nil, &out, io.Discard); status != exitOK {
+		t.Fatal(status)
+	}
+	var code, hash string
+	if _, err := fmt.Sscanf(out.String(), "for the customer: %s\nfor the bank's file: code_hash: %q", &code, &hash); err != nil {
+		t.Fatalf("%v in %q", err, out.String())
+	}
+	if len(code) != 19 || !strings.HasPrefix(hash, "sha-256:") || strings.Contains(hash, code) {
+		t.Fatalf("%q %q", code, hash)
+	}
+}
+
+// TestDemoIsQuick guards the promise of the README: within 20 s a newcomer has seen a payment.
+func TestDemoIsQuick(t *testing.T) {
+	if testing.Short() {
+		t.Skip("plays a demo")
+	}
+	start := time.Now()
+	if status, _, errs := parley(t, "demo", "-plain"); status != exitOK {
+		t.Fatal(errs)
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("the demo took %v", took)
+	}
+}

@@ -1,0 +1,368 @@
+package device
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/parleypay/parley/messaging"
+	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
+	"github.com/parleypay/parley/messaging/device/outbox"
+	"github.com/parleypay/parley/messaging/wire"
+)
+
+// A commit of this device goes through four durable steps: prepared (the group stays as it was), accepted by the relay, merged; or
+// discarded when another member's came first, and then prepared anew on top of that (RFC 9420 §14).
+
+// commits runs the commits of this device, one per chat at a time, apart from whoever asked for them: a commit that the relay may have
+// accepted is followed up whether or not somebody still waits.
+type commits struct {
+	mu    sync.Mutex // guards busy and moved
+	busy  map[messaging.ChatID]chan struct{}
+	moved map[messaging.ChatID]chan struct{} // closed when the chat gets a new epoch or head
+}
+
+// lock waits for the chat's turn.
+func (c *commits) lock(ctx context.Context, chat messaging.ChatID) error {
+	for {
+		c.mu.Lock()
+		wait := c.busy[chat]
+		if wait == nil {
+			if c.busy == nil {
+				c.busy = map[messaging.ChatID]chan struct{}{}
+			}
+			c.busy[chat] = make(chan struct{})
+			c.mu.Unlock()
+			return nil
+		}
+		c.mu.Unlock()
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (c *commits) unlock(chat messaging.ChatID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.busy[chat])
+	delete(c.busy, chat)
+}
+
+// watch returns a channel that is closed at the chat's next change.
+func (c *commits) watch(chat messaging.ChatID) <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.moved == nil {
+		c.moved = map[messaging.ChatID]chan struct{}{}
+	}
+	if c.moved[chat] == nil {
+		c.moved[chat] = make(chan struct{})
+	}
+	return c.moved[chat]
+}
+
+func (c *commits) changed(chat messaging.ChatID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w := c.moved[chat]; w != nil {
+		close(w)
+		delete(c.moved, chat)
+	}
+}
+
+// Bounds of a commit's life.
+const (
+	commitTries  = 8
+	conflictWait = 10 * time.Second // for the winner to come
+)
+
+// errConflict means that another commit came first.
+var errConflict = errors.New("device: another member changed the chat at the same time")
+
+// change commits a change of the chat, and returns when it is in effect.
+func (d *Device) change(ctx context.Context, chat messaging.ChatID, ch mlsgroup.Change) error {
+	if err := d.commits.lock(ctx, chat); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	if !d.line.spawn(func(run context.Context) {
+		defer d.commits.unlock(chat)
+		done <- d.commit(run, chat, ch)
+	}) {
+		d.commits.unlock(chat)
+		return ErrClosed
+	}
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (d *Device) commit(ctx context.Context, chat messaging.ChatID, ch mlsgroup.Change) error {
+	if err := d.resume(ctx, chat); err != nil { // one that is still under way from before
+		return err
+	}
+	var err error
+	for range commitTries {
+		if err = d.prepare(ctx, chat, ch); err != nil {
+			break
+		}
+		if err = d.submit(ctx, chat); !errors.Is(err, errConflict) {
+			break
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		err = errors.Join(err, d.abandon(ctx, chat))
+	}
+	return err
+}
+
+// prepare makes the commit and keeps it.
+func (d *Device) prepare(ctx context.Context, chat messaging.ChatID, ch mlsgroup.Change) error {
+	return d.s.update(ctx, func(t *tx) error {
+		state, err := t.chatState(chat)
+		if err != nil {
+			return err
+		}
+		if state != chatCreating {
+			if err := t.mustBeMember(chat); err != nil {
+				return err
+			}
+		}
+		if _, err := d.mls.Commit(t, chat, ch); err != nil {
+			return err
+		}
+		var id [16]byte
+		rand.Read(id[:]) // never fails (crypto/rand)
+		return t.exec(`UPDATE chat SET commit_id = ? WHERE id = ?`, id[:], chat[:])
+	})
+}
+
+// submit sends the chat's pending commit until the relay has answered, and acts on the answer.
+func (d *Device) submit(ctx context.Context, chat messaging.ChatID) error {
+	pause := retryFirst
+	for {
+		moved := d.commits.watch(chat)
+		var c *mlsgroup.Commit
+		var id []byte
+		var head int64
+		err := d.s.view(ctx, func(t *tx) (err error) {
+			if _, err = t.row(`SELECT commit_id, head FROM chat WHERE id = ?`, []any{chat[:]}, &id, &head); err == nil {
+				c, err = d.mls.Pending(t, chat)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if c == nil || id == nil {
+			return errConflict // another one was applied meanwhile
+		}
+		f := &wire.Commit{ID: [16]byte(id), Group: chat, Prev: uint64(head), Body: c.Message, To: c.To, WelcomeTo: c.WelcomeTo, Welcome: c.Welcome}
+		reply, err := d.line.request(ctx, func(req uint64) wire.Frame { f.Req = req; return f })
+		if err != nil {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			continue // the line broke: the same frame again over the next one
+		}
+		switch reply := reply.(type) {
+		case *wire.Accepted:
+			return d.merge(ctx, chat, reply.Head)
+		case *wire.Conflict:
+			if err := d.conflict(ctx, chat, uint64(head), reply.Head, moved); err != nil {
+				return err
+			}
+			return errConflict
+		case *wire.Failure:
+			if !again(reply.Code) {
+				return fmt.Errorf("device: commit: %w", reply)
+			}
+		default:
+			return fmt.Errorf("device: commit: unexpected answer %s", reply.Type())
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+		pause = min(2*pause, retryMost)
+	}
+}
+
+// merge begins the epoch of the commit that the relay accepted.
+func (d *Device) merge(ctx context.Context, chat messaging.ChatID, head uint64) error {
+	r := &outcome{}
+	err := d.s.update(ctx, func(t *tx) error {
+		*r = outcome{}
+		before, err := d.mls.Session(t, chat).Members()
+		if err != nil {
+			return err
+		}
+		if err := d.mls.Merge(t, chat); err != nil {
+			return err
+		}
+		gone, err := d.gone(t, chat, before)
+		if err != nil {
+			return err
+		}
+		r.events = append([]outbox.Event(nil), gone...)
+		r.commits++
+		r.changed = append(r.changed, chat)
+		if err := d.activate(t, chat, head); err != nil {
+			return err
+		}
+		return d.drainEarly(t, r, chat)
+	})
+	if err == nil {
+		d.after(ctx, r)
+	}
+	return err
+}
+
+// conflict forgets the commit that lost, and waits for the one that won. When this device has it already, or the relay's log is
+// behind, the head was just not known here.
+func (d *Device) conflict(ctx context.Context, chat messaging.ChatID, ours, theirs uint64, moved <-chan struct{}) error {
+	err := d.s.update(ctx, func(t *tx) error {
+		if err := d.mls.Discard(t, chat); err != nil {
+			return err
+		}
+		if theirs < ours {
+			if err := t.exec(`UPDATE chat SET head = ? WHERE id = ?`, int64(theirs), chat[:]); err != nil {
+				return err
+			}
+		}
+		return t.exec(`UPDATE chat SET commit_id = NULL WHERE id = ?`, chat[:])
+	})
+	if err != nil || theirs <= ours {
+		return err
+	}
+	deadline := time.NewTimer(conflictWait)
+	defer deadline.Stop()
+	for {
+		var head int64
+		err := d.s.view(ctx, func(t *tx) error {
+			_, err := t.row(`SELECT head FROM chat WHERE id = ?`, []any{chat[:]}, &head)
+			return err
+		})
+		if err != nil || uint64(head) >= theirs {
+			return err
+		}
+		select {
+		case <-moved:
+			moved = d.commits.watch(chat)
+		case <-deadline.C:
+			return fmt.Errorf("%w, and its commit did not come", errConflict)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// abandon gives up a commit that the relay refused for good, and with it a chat that has no other.
+func (d *Device) abandon(ctx context.Context, chat messaging.ChatID) error {
+	return d.s.update(ctx, func(t *tx) error {
+		if err := d.mls.Discard(t, chat); err != nil {
+			return err
+		}
+		state, err := t.chatState(chat)
+		if err != nil {
+			return err
+		}
+		if state == chatCreating {
+			return errors.Join(d.mls.Forget(t, chat), t.exec(`DELETE FROM chat WHERE id = ?`, chat[:]))
+		}
+		return t.exec(`UPDATE chat SET commit_id = NULL WHERE id = ?`, chat[:])
+	})
+}
+
+// resume follows up a commit that an earlier run of this device left behind.
+func (d *Device) resume(ctx context.Context, chat messaging.ChatID) error {
+	var id []byte
+	err := d.s.view(ctx, func(t *tx) error {
+		_, err := t.row(`SELECT commit_id FROM chat WHERE id = ?`, []any{chat[:]}, &id)
+		return err
+	})
+	if err != nil || id == nil {
+		return err
+	}
+	err = d.submit(ctx, chat)
+	if errors.Is(err, errConflict) {
+		return nil
+	}
+	if err != nil && ctx.Err() == nil { // refused for good, long after anybody asked for it
+		err = d.abandon(ctx, chat)
+	}
+	return err
+}
+
+// resumeAll follows up the commits that an earlier run left.
+func (d *Device) resumeAll(ctx context.Context) error {
+	pending, err := d.chatsBy(ctx, `SELECT id FROM chat WHERE commit_id IS NOT NULL`)
+	if err != nil {
+		return err
+	}
+	for _, chat := range pending {
+		if err := d.commits.lock(ctx, chat); err != nil {
+			return nil
+		}
+		if !d.line.spawn(func(run context.Context) {
+			defer d.commits.unlock(chat)
+			if err := d.resume(run, chat); err != nil {
+				d.trace("commit not followed up", "")
+			}
+		}) {
+			d.commits.unlock(chat)
+		}
+	}
+	return nil
+}
+
+// clearEmpty forgets chats whose first commit was never made. It runs before anything else can make a chat.
+func (d *Device) clearEmpty(ctx context.Context) error {
+	empty, err := d.chatsBy(ctx, `SELECT id FROM chat WHERE commit_id IS NULL AND state = 1`)
+	for _, chat := range empty {
+		if err == nil {
+			err = d.abandon(ctx, chat)
+		}
+	}
+	return err
+}
+
+func (d *Device) chatsBy(ctx context.Context, query string) (ids []messaging.ChatID, err error) {
+	err = d.s.view(ctx, func(t *tx) error {
+		return t.rows(query, nil, func(scan func(...any) error) error {
+			var id []byte
+			err := scan(&id)
+			ids = append(ids, messaging.ChatID(id))
+			return err
+		})
+	})
+	return ids, err
+}
+
+// again reports whether a refusal is for now only.
+func again(c wire.Code) bool {
+	switch c {
+	case wire.CodeRate, wire.CodeFull, wire.CodeUnavailable, wire.CodeDraining, wire.CodeOrder:
+		return true
+	}
+	return false
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

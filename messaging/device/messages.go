@@ -1,0 +1,169 @@
+package device
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/parleypay/parley/messaging"
+	"github.com/parleypay/parley/messaging/content"
+)
+
+// message is a message in its row.
+type message struct {
+	Sender  messaging.DeviceID `cbor:"1,keyasint"`
+	Name    string             `cbor:"2,keyasint"`
+	Epoch   uint64             `cbor:"3,keyasint"`
+	Content []byte             `cbor:"4,keyasint"` // as it was sealed
+	Own     bool               `cbor:"5,keyasint,omitempty"`
+}
+
+// States of a message's row.
+const (
+	stateDue  = 0 // waits for the handler
+	stateDone = 1
+)
+
+func messageAD(chat messaging.ChatID, id messaging.MessageID) []byte {
+	return append(chat[:], id[:]...)
+}
+
+// putMessage writes a message, and reports false when it is there already. expires may be zero.
+func (t *tx) putMessage(chat messaging.ChatID, id messaging.MessageID, state int, at, expires time.Time, m message) (n int64, err error) {
+	v, err := t.sealed("message", messageAD(chat, id), m)
+	if err != nil {
+		return 0, err
+	}
+	r, err := t.Exec(`INSERT INTO message (chat, id, state, at, expires, v) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (chat, id) DO NOTHING`,
+		chat[:], id[:], state, at.UnixMilli(), millis(expires), v)
+	if err != nil {
+		return 0, t.fail(err)
+	}
+	if rows, err := r.RowsAffected(); err != nil || rows == 0 {
+		return 0, t.fail(err)
+	}
+	n, err = r.LastInsertId()
+	return n, t.fail(err)
+}
+
+// message reads one message; one that was forgotten is ErrNotFound.
+func (t *tx) message(chat messaging.ChatID, id messaging.MessageID) (m message, err error) {
+	var v []byte
+	found, err := t.row(`SELECT v FROM message WHERE chat = ? AND id = ?`, []any{chat[:], id[:]}, &v)
+	if err != nil {
+		return m, err
+	}
+	if !found || v == nil {
+		return m, ErrNotFound
+	}
+	return m, t.unsealed("message", messageAD(chat, id), v, &m)
+}
+
+// millis is Unix milliseconds; 0 for the zero time.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// public turns a row into what callers see. It fails only for rows that this version cannot read.
+func (m *message) public(chat messaging.ChatID, id messaging.MessageID, at time.Time) (Message, error) {
+	c, err := content.Decode(m.Content)
+	if err != nil {
+		return Message{}, err
+	}
+	return Message{Chat: chat, ID: id, Sender: messaging.Member{Device: m.Sender, Name: m.Name}, SentAt: at, Epoch: m.Epoch, Own: m.Own, Content: c}, nil
+}
+
+// History returns the last messages of a chat, oldest first, at most max, own ones included, expired ones not.
+func (d *Device) History(ctx context.Context, chat messaging.ChatID, max int) ([]Message, error) {
+	if max <= 0 {
+		return nil, nil
+	}
+	var all []Message
+	now := d.now()
+	err := d.s.view(ctx, func(t *tx) error {
+		return t.rows(`SELECT id, at, v FROM message WHERE chat = ? AND v IS NOT NULL AND (expires = 0 OR expires > ?) ORDER BY n DESC LIMIT ?`,
+			[]any{chat[:], now.UnixMilli(), max}, func(scan func(...any) error) error {
+				var id, v []byte
+				var at int64
+				if err := scan(&id, &at, &v); err != nil {
+					return err
+				}
+				var m message
+				if err := t.unsealed("message", messageAD(chat, messaging.MessageID(id)), v, &m); err != nil {
+					return err
+				}
+				p, err := m.public(chat, messaging.MessageID(id), time.UnixMilli(at))
+				if err != nil {
+					return err
+				}
+				all = append(all, p)
+				return nil
+			})
+	})
+	slices.Reverse(all)
+	return all, err
+}
+
+// expiry remembers the earliest time at which a message must be forgotten, so that the sweeper need not ask the store every second.
+type expiry struct{ next atomic.Int64 } // Unix milliseconds; 0 means none known
+
+func (e *expiry) soon(t time.Time) {
+	for at := millis(t); at != 0; {
+		next := e.next.Load()
+		if next != 0 && next <= at || e.next.CompareAndSwap(next, at) {
+			return
+		}
+	}
+}
+
+// How long traces of messages are kept after their content, so that late copies are recognised.
+const (
+	keepSeen  = 7 * 24 * time.Hour
+	keepSent  = 31 * 24 * time.Hour
+	keepEarly = 10 * time.Minute
+)
+
+// sweep forgets what expired. Content goes at once; the row stays a while, so that a late copy is not taken for a new message.
+func (d *Device) sweep(ctx context.Context, all bool) error {
+	now := d.now()
+	if next := d.expiry.next.Load(); !all && (next == 0 || now.UnixMilli() < next) {
+		return nil
+	}
+	d.expiry.next.Store(0)
+	var next int64
+	err := d.s.update(ctx, func(t *tx) error {
+		if err := t.exec(`UPDATE message SET v = NULL, state = 1 WHERE expires > 0 AND expires <= ? AND v IS NOT NULL`, now.UnixMilli()); err != nil {
+			return err
+		}
+		if all {
+			before := func(d time.Duration) int64 { return now.Add(-d).UnixMilli() }
+			for _, q := range []struct {
+				sql string
+				at  int64
+			}{
+				{`UPDATE message SET v = NULL WHERE at < ? AND v IS NOT NULL AND state = 1 AND id NOT IN (SELECT id FROM outbox)`, before(d.c.History)},
+				{`DELETE FROM message WHERE at < ? AND v IS NULL`, before(max(keepSeen, maxTTL))},
+				{`DELETE FROM seen WHERE at < ?`, before(keepSeen)},
+				{`DELETE FROM sent WHERE at < ?`, before(keepSent)},
+				{`DELETE FROM early WHERE at < ?`, before(keepEarly)},
+			} {
+				if err := t.exec(q.sql, q.at); err != nil {
+					return err
+				}
+			}
+			if err := d.sweepKeyPackages(t, now); err != nil {
+				return err
+			}
+		}
+		_, err := t.row(`SELECT coalesce(min(expires), 0) FROM message WHERE expires > 0 AND v IS NOT NULL`, nil, &next)
+		return err
+	})
+	if next != 0 {
+		d.expiry.soon(time.UnixMilli(next))
+	}
+	return err
+}

@@ -1,0 +1,478 @@
+package device
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"time"
+
+	"github.com/parleypay/parley/messaging"
+	"github.com/parleypay/parley/messaging/content"
+	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
+	"github.com/parleypay/parley/messaging/device/outbox"
+	"github.com/parleypay/parley/messaging/wire"
+)
+
+// batchMost bounds the deliveries in one transaction.
+const batchMost = 128
+
+// Bounds of what waits for a commit or a welcome that has not come yet.
+const (
+	earlyPerChat = 64
+	earlyInAll   = 1024
+)
+
+// cursors is how far the mailbox was read, per class of message.
+type cursors struct {
+	Durable wire.Cursor `cbor:"1,keyasint"`
+	Memory  wire.Cursor `cbor:"2,keyasint"`
+}
+
+func (c *cursors) of(class wire.Class) *wire.Cursor {
+	if class == wire.Memory {
+		return &c.Memory
+	}
+	return &c.Durable
+}
+
+// outcome is what a batch did, to be acted on once it is durable.
+type outcome struct {
+	due      []dueIn
+	receipts []messageName  // to be given
+	events   []outbox.Event // receipts that were got, members that left
+	joined   []messaging.ChatID
+	changed  []messaging.ChatID // that got a new epoch
+	expires  time.Time
+
+	received, duplicates, bad, expired, early, commits uint64
+}
+
+type dueIn struct {
+	chat messaging.ChatID
+	due
+}
+
+type messageName struct {
+	chat messaging.ChatID
+	id   messaging.MessageID
+}
+
+// receive takes deliveries in until ctx ends: a batch is one transaction, with the keys it used up, the messages, and the cursor.
+// Only when that is durable does the relay get its ack, the sender its receipt and the handler its message.
+func (d *Device) receive(ctx context.Context, l *session) error {
+	for {
+		var batch []*wire.Deliver
+		select {
+		case <-ctx.Done():
+			return nil
+		case dv := <-l.deliveries:
+			batch = append(batch, dv)
+		}
+	more:
+		for len(batch) < batchMost {
+			select {
+			case dv := <-l.deliveries:
+				batch = append(batch, dv)
+			default:
+				break more
+			}
+		}
+		var r *outcome
+		var c cursors
+		err := d.s.update(ctx, func(t *tx) (err error) {
+			r, c, err = d.apply(t, batch)
+			return err
+		})
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		acks := map[wire.Class]bool{}
+		for _, dv := range batch {
+			acks[dv.Class] = true
+		}
+		for _, class := range []wire.Class{wire.Durable, wire.Memory} {
+			if acks[class] {
+				l.post(&wire.Ack{Class: class, Cursor: *c.of(class)})
+			}
+		}
+		d.after(ctx, r)
+		if len(r.joined) > 0 {
+			d.line.spawn(func(ctx context.Context) { d.restock(ctx, l) })
+		}
+	}
+}
+
+// after does what a durable batch asks for.
+func (d *Device) after(ctx context.Context, r *outcome) {
+	d.stats.received.Add(r.received)
+	d.stats.duplicates.Add(r.duplicates)
+	d.stats.bad.Add(r.bad)
+	d.stats.expired.Add(r.expired)
+	d.stats.early.Add(r.early)
+	d.stats.commits.Add(r.commits)
+	if r.bad > 0 {
+		d.trace("message thrown away", "")
+	}
+	d.expiry.soon(r.expires)
+	for _, n := range r.receipts {
+		d.receipts.add(n.chat, n.id)
+	}
+	if len(r.events) > 0 {
+		d.out.step(r.events...)
+	}
+	for _, chat := range r.changed {
+		d.commits.changed(chat)
+	}
+	for _, chat := range r.joined {
+		d.trace("joined a chat", "")
+		if d.onJoin != nil {
+			if c, err := d.Chat(ctx, chat); err == nil {
+				d.onJoin(ctx, c)
+			}
+		}
+	}
+	for _, x := range r.due {
+		d.inbox.add(x.chat, x.due)
+	}
+}
+
+// apply takes a batch in. It fails only when the store does: a bad message is counted and forgotten, and stops nothing else.
+func (d *Device) apply(t *tx, batch []*wire.Deliver) (*outcome, cursors, error) {
+	r := &outcome{}
+	var c cursors
+	if _, err := t.getMeta("cursors", &c); err != nil {
+		return nil, c, err
+	}
+	for _, dv := range batch {
+		at := c.of(dv.Class)
+		if at.Incarnation == dv.Cursor.Incarnation && dv.Cursor.Seq <= at.Seq {
+			r.duplicates++
+			continue
+		}
+		if err := d.applyOne(t, r, dv.Kind, dv.Group, dv.Head, incoming{dv.Body, dv.At, dv.Expires}); err != nil {
+			return nil, c, err
+		}
+		*at = dv.Cursor
+	}
+	return r, c, t.putMeta("cursors", c)
+}
+
+// incoming is a body with the relay's times, in Unix milliseconds.
+type incoming struct {
+	Body    []byte `cbor:"1,keyasint"`
+	At      int64  `cbor:"2,keyasint"`
+	Expires int64  `cbor:"3,keyasint"`
+}
+
+// applyOne takes one delivery in.
+func (d *Device) applyOne(t *tx, r *outcome, kind wire.Kind, chat messaging.ChatID, head uint64, in incoming) error {
+	var err error
+	switch kind {
+	case wire.KindMessage:
+		if d.now().UnixMilli() >= in.Expires { // judged here, too: the relay may be late
+			r.expired++
+			return nil
+		}
+		var env mlsgroup.Envelope
+		if env, err = mlsgroup.ParseEnvelope(in.Body); err == nil {
+			chat, err = env.Chat, d.applyMessage(t, r, env, in)
+		}
+	case wire.KindCommit, wire.KindWelcome:
+		err = d.applyHandshake(t, r, kind, chat, head, in)
+	default:
+		err = errors.New("device: unknown kind of delivery")
+	}
+	switch {
+	case t.failed != nil:
+		return t.failed
+	case err == nil:
+	case errors.Is(err, mlsgroup.ErrEarly), errors.Is(err, mlsgroup.ErrNoGroup):
+		return d.keepEarly(t, r, kind, chat, head, in)
+	case errors.Is(err, messaging.ErrReplay), errors.Is(err, errKnown):
+		r.duplicates++
+	default:
+		r.bad++
+	}
+	return nil
+}
+
+// errKnown is the answer to what was here before.
+var errKnown = errors.New("device: known already")
+
+// applyMessage opens an application message.
+func (d *Device) applyMessage(t *tx, r *outcome, env mlsgroup.Envelope, in incoming) error {
+	chat := env.Chat
+	sum := sha256.Sum256(in.Body)
+	hash := sum[:16]
+	var known []byte
+	if found, err := t.row(`SELECT id FROM seen WHERE chat = ? AND hash = ?`, []any{chat[:], hash}, &known); err != nil {
+		return err
+	} else if found {
+		if len(known) > 0 { // the receipt got lost
+			r.receipts = append(r.receipts, messageName{chat, messaging.MessageID(known)})
+		}
+		return errKnown
+	}
+	o, err := d.mls.Session(t, chat).Open(in.Body)
+	if err != nil {
+		return err
+	}
+	// From here on the key is used up, whatever the content is worth.
+	id, err := d.applyContent(t, r, chat, o, in)
+	if t.failed != nil {
+		return t.failed
+	}
+	var idOrNil any
+	if id != (messaging.MessageID{}) {
+		idOrNil = id[:]
+	}
+	if e := t.exec(`INSERT INTO seen (chat, hash, id, at) VALUES (?, ?, ?, ?)`, chat[:], hash, idOrNil, d.now().UnixMilli()); e != nil {
+		return e
+	}
+	return err
+}
+
+// applyContent takes in what a message says. It returns the message's id if the sender is to get a receipt.
+func (d *Device) applyContent(t *tx, r *outcome, chat messaging.ChatID, o messaging.Opened, in incoming) (none messaging.MessageID, err error) {
+	m, err := content.Decode(o.Plaintext)
+	if err != nil {
+		return none, err
+	}
+	if err := m.CheckOrigin(o.Sender.Device, chat); err != nil {
+		return none, err
+	}
+	got, err := m.IDs(extensionReceipts, receiptMost)
+	if err != nil {
+		return none, err
+	}
+	if mediaType, body := m.First(); mediaType == content.TypeStatus {
+		p, err := content.DecodeReport(body)
+		if err != nil {
+			return none, err
+		}
+		for _, s := range p.Statuses {
+			if s.Status == content.Delivered || s.Status == content.Read {
+				got = append(got, s.ID)
+			}
+		}
+		return none, d.got(t, r, chat, o.Sender.Device, got)
+	}
+	if err := d.got(t, r, chat, o.Sender.Device, got); err != nil {
+		return none, err
+	}
+	now, id := d.now(), content.ID(o.Sender.Device, chat, o.Plaintext, m.Salt)
+	var expires time.Time
+	if !m.Expires.IsZero() && !m.Expires.Relative {
+		expires = m.Expires.At(now)
+		if !now.Before(expires) {
+			r.expired++
+			return none, nil
+		}
+	}
+	state := stateDue
+	if d.handler == nil {
+		state = stateDone
+		if m.Expires.Relative {
+			expires = m.Expires.At(now)
+		}
+	}
+	at := time.UnixMilli(in.At)
+	row := message{Sender: o.Sender.Device, Name: o.Sender.Name, Epoch: o.Epoch, Content: o.Plaintext}
+	n, err := t.putMessage(chat, id, state, at, expires, row)
+	if err != nil {
+		return none, err
+	}
+	r.receipts = append(r.receipts, messageName{chat, id})
+	if n == 0 { // sealed a second time: by its sender, who missed our receipt, or by an insider who replays it (RFC 9750 §8.6)
+		return id, errKnown
+	}
+	r.received++
+	if !expires.IsZero() && (r.expires.IsZero() || expires.Before(r.expires)) {
+		r.expires = expires
+	}
+	if state == stateDue {
+		p := &Message{Chat: chat, ID: id, Sender: o.Sender, SentAt: at, Epoch: o.Epoch, Content: m}
+		r.due = append(r.due, dueIn{chat, due{n: n, expires: expires, m: p}})
+	}
+	return id, nil
+}
+
+// got takes receipts in.
+func (d *Device) got(t *tx, r *outcome, chat messaging.ChatID, from messaging.DeviceID, ids []messaging.MessageID) error {
+	for _, id := range ids {
+		if err := t.received(chat, id, from); err != nil {
+			return err
+		}
+		r.events = append(r.events, outbox.Receipt{Chat: chat, Message: id, From: from})
+	}
+	return nil
+}
+
+// applyHandshake applies a commit or joins by a welcome, and then takes in what came too early.
+func (d *Device) applyHandshake(t *tx, r *outcome, kind wire.Kind, chat messaging.ChatID, head uint64, in incoming) error {
+	if err := t.exec(`SAVEPOINT handshake`); err != nil {
+		return err
+	}
+	var err error
+	if kind == wire.KindWelcome {
+		err = d.applyWelcome(t, r, chat, in.Body)
+	} else {
+		err = d.applyCommit(t, r, chat, in.Body)
+	}
+	if t.failed != nil {
+		return t.failed
+	}
+	if err != nil {
+		if e := t.exec(`ROLLBACK TO handshake`); e != nil {
+			return e
+		}
+	}
+	if e := t.exec(`RELEASE handshake`); e != nil {
+		return e
+	}
+	r.changed = append(r.changed, chat)
+	// The relay's log has moved on even if the commit is worth nothing: the next one builds on this head.
+	if e := t.exec(`UPDATE chat SET head = max(head, ?) WHERE id = ?`, int64(head), chat[:]); e != nil {
+		return e
+	}
+	if err != nil {
+		return err
+	}
+	return d.drainEarly(t, r, chat)
+}
+
+func (d *Device) applyWelcome(t *tx, r *outcome, chat messaging.ChatID, welcome []byte) error {
+	state, err := t.chatState(chat)
+	if err != nil {
+		return err
+	}
+	if state == chatActive || state == chatCreating {
+		return errKnown
+	}
+	if err := d.mls.Join(t, chat, welcome); err != nil {
+		return err
+	}
+	if err := d.activate(t, chat, 0); err != nil {
+		return err
+	}
+	r.commits++
+	r.joined = append(r.joined, chat)
+	return nil
+}
+
+func (d *Device) applyCommit(t *tx, r *outcome, chat messaging.ChatID, commit []byte) error {
+	before, err := d.mls.Session(t, chat).Members()
+	if err != nil {
+		return err
+	}
+	removed, err := d.mls.Process(t, chat, commit)
+	if errors.Is(err, mlsgroup.ErrOld) {
+		return errKnown
+	} else if err != nil {
+		return err
+	}
+	r.commits++
+	if removed {
+		for _, m := range before {
+			r.events = append(r.events, outbox.Left{Chat: chat, Device: m.Device})
+		}
+		if err := t.exec(`DELETE FROM outbox WHERE chat = ?`, chat[:]); err != nil {
+			return err
+		}
+		return t.exec(`UPDATE chat SET state = ?, peer = NULL, commit_id = NULL WHERE id = ?`, chatLeft, chat[:])
+	}
+	gone, err := d.gone(t, chat, before)
+	r.events = append(r.events, gone...)
+	return errors.Join(err, d.activate(t, chat, 0))
+}
+
+// gone takes those who are no members any more out of the outbox.
+func (d *Device) gone(t *tx, chat messaging.ChatID, before []messaging.Member) (events []outbox.Event, err error) {
+	now, err := d.mls.Session(t, chat).Members()
+	if err != nil {
+		return nil, err
+	}
+	still := map[messaging.DeviceID]bool{}
+	for _, m := range now {
+		still[m.Device] = true
+	}
+	for _, m := range before {
+		if still[m.Device] {
+			continue
+		}
+		events = append(events, outbox.Left{Chat: chat, Device: m.Device})
+		var ids []messaging.MessageID
+		err := t.rows(`SELECT id FROM outbox WHERE chat = ?`, []any{chat[:]}, func(scan func(...any) error) error {
+			var id []byte
+			err := scan(&id)
+			ids = append(ids, messaging.MessageID(id))
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range ids {
+			if err := t.received(chat, id, m.Device); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return events, nil
+}
+
+// early is a delivery that waits for the commit or welcome before it.
+type early struct {
+	Kind wire.Kind `cbor:"1,keyasint"`
+	Head uint64    `cbor:"2,keyasint"`
+	In   incoming  `cbor:"3,keyasint"`
+}
+
+// keepEarly keeps a delivery that came too early, if there is room. Else it is dropped, and its sender sends it again.
+func (d *Device) keepEarly(t *tx, r *outcome, kind wire.Kind, chat messaging.ChatID, head uint64, in incoming) error {
+	var here, all int
+	if _, err := t.row(`SELECT count(*), (SELECT count(*) FROM early) FROM early WHERE chat = ?`, []any{chat[:]}, &here, &all); err != nil {
+		return err
+	}
+	if state, err := t.chatState(chat); err != nil {
+		return err
+	} else if state == chatLeft || here >= earlyPerChat || all >= earlyInAll {
+		r.bad++
+		return nil
+	}
+	v, err := t.sealed("early", chat[:], early{kind, head, in})
+	if err != nil {
+		return err
+	}
+	r.early++
+	return t.exec(`INSERT INTO early (chat, at, v) VALUES (?, ?, ?)`, chat[:], d.now().UnixMilli(), v)
+}
+
+// drainEarly takes in what waited for the chat's new epoch. What is still too early waits again.
+func (d *Device) drainEarly(t *tx, r *outcome, chat messaging.ChatID) error {
+	var all []early
+	err := t.rows(`SELECT v FROM early WHERE chat = ? ORDER BY n`, []any{chat[:]}, func(scan func(...any) error) error {
+		var v []byte
+		if err := scan(&v); err != nil {
+			return err
+		}
+		var e early
+		err := t.unsealed("early", chat[:], v, &e)
+		all = append(all, e)
+		return err
+	})
+	if err != nil || len(all) == 0 {
+		return err
+	}
+	if err := t.exec(`DELETE FROM early WHERE chat = ?`, chat[:]); err != nil {
+		return err
+	}
+	for _, e := range all {
+		if err := d.applyOne(t, r, e.Kind, chat, e.Head, e.In); err != nil {
+			return err
+		}
+	}
+	return nil
+}
