@@ -86,7 +86,7 @@ var impure = []string{"net", "net/http", "os", "os/exec", "database/sql", "math/
 func TestImports(t *testing.T) {
 	for _, s := range sources(t) {
 		for _, imported := range imports(s.file) {
-			if imported == "encoding/xml" {
+			if imported == "encoding/xml" && !under(s.dir, "internal/xsdgen") { // which reads schema files when code is generated
 				t.Errorf("%s imports encoding/xml, which must not read what comes from the network", s.name)
 			}
 			for _, rule := range mayNot {

@@ -33,10 +33,10 @@ type fakeRelay struct {
 	log         [][]byte // everything that was ever in a body, for canaries
 
 	// hooks, all optional
-	onSend    func(*wire.Send) wire.Frame        // an answer instead of doing it; nil: do it
-	onCommit  func(*wire.Commit) wire.Frame      // the same
+	onSend    func(*wire.Send) wire.Frame         // an answer instead of doing it; nil: do it
+	onCommit  func(*wire.Commit) wire.Frame       // the same
 	onDeliver func(*wire.Deliver) []*wire.Deliver // what is delivered instead
-	noAnswer  func(wire.Frame) bool              // the request is done but not answered
+	noAnswer  func(wire.Frame) bool               // the request is done but not answered
 }
 
 type fakeBox struct {
@@ -265,6 +265,8 @@ func (r *fakeRelay) frame(c *fakeConn, f wire.Frame) {
 			}
 		}
 		c.send(&wire.Synced{Re: f.Req, Durable: wire.Cursor{Incarnation: r.incarnation, Seq: box.seq}, Memory: wire.Cursor{Incarnation: 1}})
+	case *wire.Ping:
+		c.send(&wire.Pong{Nonce: f.Nonce})
 	case *wire.Ack:
 		if f.Cursor.Incarnation == r.incarnation {
 			box.entries = slices.DeleteFunc(box.entries, func(e *wire.Deliver) bool { return e.Cursor.Seq <= f.Cursor.Seq })

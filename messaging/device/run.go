@@ -73,6 +73,9 @@ func (d *Device) drain(work context.Context, stopHandlers func()) {
 	d.receipts.flush(limit)
 	for d.line.online() {
 		if _, unsent := d.out.len(); unsent == 0 {
+			if s, err := d.line.wait(limit); err == nil {
+				s.barrier(limit)
+			}
 			return
 		}
 		if sleep(limit, 5*time.Millisecond) != nil {

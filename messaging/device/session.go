@@ -199,6 +199,7 @@ func (s *session) read(ctx context.Context) error {
 		case *wire.Ping:
 			s.post(&wire.Pong{Nonce: f.Nonce})
 		case *wire.Pong:
+			s.answer(f.Nonce, f)
 		case *wire.Failure:
 			if f.Re == 0 || f.Fatal {
 				return f
@@ -374,13 +375,42 @@ func (s *session) sync(ctx context.Context) error {
 	}
 	select { // as long as it takes: the backlog may be long, and a dead line is noticed by the reader
 	case f := <-got:
-		if f, ok := f.(*wire.Failure); ok {
+		switch f := f.(type) {
+		case *wire.Failure:
 			return f
+		case *wire.Synced:
+			return s.remember(ctx, f)
 		}
-		return nil
+		return errLine
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// remember keeps which store the relay has, also when nothing came from it yet: only so can it say that it is another one next time.
+func (s *session) remember(ctx context.Context, f *wire.Synced) error {
+	return storeFailed(s.d.s.update(ctx, func(t *tx) error {
+		var c cursors
+		if _, err := t.getMeta("cursors", &c); err != nil {
+			return err
+		}
+		before := c
+		for at, now := range map[*wire.Cursor]wire.Cursor{&c.Durable: f.Durable, &c.Memory: f.Memory} {
+			if at.Incarnation != now.Incarnation { // what was delivered may still wait to be taken in: from the start, then
+				*at = wire.Cursor{Incarnation: now.Incarnation}
+			}
+		}
+		if c == before {
+			return nil
+		}
+		return t.putMeta("cursors", c)
+	}))
+}
+
+// barrier waits until the relay has read everything that was posted before.
+func (s *session) barrier(ctx context.Context) error {
+	_, err := s.request(ctx, func(req uint64) wire.Frame { return &wire.Ping{Nonce: req} })
+	return err
 }
 
 // close ends the connection. Whoever waits for an answer hears of it.

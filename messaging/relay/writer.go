@@ -16,12 +16,8 @@ import (
 	"github.com/parleypay/parley/messaging/wire"
 )
 
-// batchMax bounds the messages in one group commit; the server's own bound for an atomic batch is 1,000. A batch costs about as much as
-// batchWorth plain messages, whatever its size: it has files and about four fsyncs of its own.
-const (
-	batchMax   = 256
-	batchWorth = 8
-)
+// batchMax bounds the messages in one group commit; the server's own bound for an atomic batch is 1,000.
+const batchMax = 256
 
 // JetStream's error codes, matched by number: the texts change.
 const (
@@ -34,7 +30,8 @@ const (
 )
 
 // writer stores mailbox entries of one stream in groups: one by one when few wait, else as many as wait in one atomic batch, so that
-// they share their fsyncs. Entries of one job are stored together or not at all.
+// they share their fsyncs. A batch has files and a few fsyncs of its own, and costs much the same whatever its size, so what is "few" is
+// measured all the time. Entries of one job are stored together or not at all.
 type writer struct {
 	s       *store
 	stream  stream
@@ -44,6 +41,8 @@ type writer struct {
 
 	jobs *queue[*job] // bounded by the core's pending messages
 	done chan struct{}
+
+	onePlain, oneBatch time.Duration // what a plain message and a batch have cost lately
 }
 
 type job struct {
@@ -54,7 +53,8 @@ type job struct {
 }
 
 func startWriter(s *store, class wire.Class, q *quota, m *metrics) *writer {
-	w := &writer{s: s, stream: classStream(class), class: class, quota: q, metrics: m, jobs: newQueue[*job](), done: make(chan struct{})}
+	w := &writer{s: s, stream: classStream(class), class: class, quota: q, metrics: m, jobs: newQueue[*job](), done: make(chan struct{}),
+		onePlain: 400 * time.Microsecond, oneBatch: 4 * time.Millisecond}
 	go w.run()
 	return w
 }
@@ -127,7 +127,7 @@ func (w *writer) store(group []*job) {
 	}
 	switch {
 	case msgs == 0:
-	case single && msgs <= batchWorth:
+	case single && (msgs == 1 || time.Duration(msgs)*w.onePlain <= w.oneBatch):
 		w.oneByOne(fit)
 	default:
 		w.together(fit, msgs)
@@ -142,7 +142,9 @@ func (w *writer) together(jobs []*job, n int) {
 	}
 	begin := time.Now()
 	seq, err := w.s.publish(msgs)
-	w.metrics.batch(w.class, n, time.Since(begin))
+	took := time.Since(begin)
+	w.oneBatch = smooth(w.oneBatch, took)
+	w.metrics.batch(w.class, n, took)
 	verdict := w.s.judge(w.stream, msgs, err)
 	if verdict == mailbox.Full && len(jobs) > 1 {
 		for _, j := range jobs {
@@ -177,8 +179,13 @@ func (w *writer) oneByOne(jobs []*job) {
 		}
 		w.end(jobs[i:i+1], seq, w.s.judge(w.stream, j.msgs, errs[i]))
 	}
-	w.metrics.batch(w.class, len(jobs), time.Since(begin))
+	took := time.Since(begin)
+	w.onePlain = smooth(w.onePlain, took/time.Duration(len(jobs)))
+	w.metrics.batch(w.class, len(jobs), took)
 }
+
+// smooth moves an average towards what was measured.
+func smooth(average, measured time.Duration) time.Duration { return average + (measured-average)/8 }
 
 // end reports what came of the jobs, which share one write; OK only when the mark has followed.
 func (w *writer) end(jobs []*job, seq uint64, v mailbox.Verdict) {

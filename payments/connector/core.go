@@ -93,11 +93,13 @@ func Step(cfg *Core, p Payment, now time.Time, ev Event) (Payment, []Effect, err
 	s := &step{cfg: cfg, p: &p, now: now}
 	p.Clock = now
 	err := s.handle(ev)
-	if err != nil || len(s.effects) == 0 {
+	if err != nil || !slices.ContainsFunc(s.effects, isRecord) { // what leaves no record has not happened
 		return before, nil, err
 	}
 	return p, s.effects, nil
 }
+
+func isRecord(e Effect) bool { _, ok := e.(Record); return ok }
 
 func (s *step) handle(ev Event) error {
 	switch e := ev.(type) {

@@ -96,36 +96,37 @@ func (c *crashWorld) deliver(to *customer, mediaType string, body []byte) {
 // TestCrashBetweenAnyTwoWrites kills one bank at each durable write of a payment in turn, and expects that after the restart the
 // payment ends with one effect on the rail, or with none and a case.
 func TestCrashBetweenAnyTwoWrites(t *testing.T) {
+	t.Parallel()
 	for _, run := range []struct{ rail, bank string }{{"fednow", "payer-bank"}, {"fednow", "shop-bank"}, {"sctinst", "payer-bank"}} {
 		for _, recorded := range []bool{false, true} {
-			died, settled, unresolved := 0, 0, 0
-			for n := 1; n <= 40; n++ {
-				deadEarlier := died
-				synctest.Test(t, func(t *testing.T) {
-					c := newCrashWorld(t, run.rail, run.bank)
-					c.quiet()
-					c.dead.arm(n, recorded)
-					id := c.payOnce()
-					died += c.revived
-					switch c.judge(id, fmt.Sprintf("%s, %s, write %d, recorded %t", run.rail, run.bank, n, recorded)) {
-					case lifecycle.Settled:
-						settled++
-					case lifecycle.Unknown:
-						unresolved++
-					}
-				})
-				if died == deadEarlier {
-					break // the payment needs fewer writes than that
+			t.Run(fmt.Sprintf("%s/%s/recorded=%t", run.rail, run.bank, recorded), func(t *testing.T) {
+				t.Parallel()
+				died, settled, unresolved := 0, 0, 0
+				for n, goOn := 1, true; goOn; n++ {
+					synctest.Test(t, func(t *testing.T) {
+						c := newCrashWorld(t, run.rail, run.bank)
+						c.quiet()
+						c.dead.arm(n, recorded)
+						id := c.payOnce()
+						died += c.revived
+						goOn = c.revived > 0 // else the payment needs fewer writes than that
+						switch c.judge(id, fmt.Sprintf("write %d", n)) {
+						case lifecycle.Settled:
+							settled++
+						case lifecycle.Unknown:
+							unresolved++
+						}
+					})
 				}
-			}
-			if died < 5 || settled < died/2 {
-				t.Errorf("%s, %s, recorded %t: %d deaths, %d settled, %d unresolved", run.rail, run.bank, recorded, died, settled, unresolved)
-			}
-			if crashed := run.bank == "payer-bank" && recorded; crashed != (unresolved > 0) {
-				// A crash right after "submitting" is durable leaves a transfer of which nobody knows whether it left: here it did not,
-				// and the only right end is a person who looks.
-				t.Errorf("%s, %s, recorded %t: %d unresolved", run.rail, run.bank, recorded, unresolved)
-			}
+				if died < 5 || settled < died/2 {
+					t.Errorf("%d deaths, %d settled, %d unresolved", died, settled, unresolved)
+				}
+				// A crash right after "submitting" is durable leaves a transfer of which nobody knows whether it left: here it did not, and
+				// the only right end is a person who looks.
+				if crashed := run.bank == "payer-bank" && recorded; crashed != (unresolved > 0) {
+					t.Errorf("%d unresolved", unresolved)
+				}
+			})
 		}
 	}
 }
@@ -186,6 +187,7 @@ func (c *crashWorld) judge(id payments.IntentID, what string) lifecycle.State {
 
 // A bank that is stopped in the orderly way at any moment finishes what is under way and goes on after its restart.
 func TestStopAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"fednow", "sctinst"} {
 		for pause := time.Duration(0); pause < 60*time.Millisecond; pause += 7 * time.Millisecond {
 			synctest.Test(t, func(t *testing.T) {

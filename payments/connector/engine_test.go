@@ -14,12 +14,14 @@ import (
 func onRails(t *testing.T, f func(t *testing.T, name string)) {
 	for name := range rails {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			synctest.Test(t, func(t *testing.T) { f(t, name) })
 		})
 	}
 }
 
 func TestPaymentSettles(t *testing.T) {
+	t.Parallel()
 	onRails(t, func(t *testing.T, name string) {
 		w := newWorld(t, name, options{})
 		id := w.pay(12_01)
@@ -50,6 +52,7 @@ func TestPaymentSettles(t *testing.T) {
 }
 
 func TestOutcomesByMagicAmount(t *testing.T) {
+	t.Parallel()
 	cases := []struct {
 		minor   int64
 		want    lifecycle.State

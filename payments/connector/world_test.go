@@ -147,6 +147,9 @@ type options struct {
 
 func newWorld(t testing.TB, railName string, o options) *world {
 	t.Helper()
+	if time.Now().Year() == 2000 {
+		time.Sleep(48 * time.Hour) // fake time begins where signed times do; a test must be able to look back
+	}
 	r := rails[railName]
 	cfg := railsim.Config{Rail: railName, MagicAmounts: true, Participants: []railsim.Participant{
 		{ID: r.payerBank, Token: "token-of-payer-bank", Prefunded: "1000000.00"},
@@ -475,4 +478,3 @@ func (w *world) cases(b *bank) (kinds []string) {
 	}
 	return kinds
 }
-

@@ -118,6 +118,12 @@ func TestEnrol(t *testing.T) {
 	swapped := must[[]byte](t)(consentPayload.sign(Consent{enrol.Key, ProfileDeviceKey, "bank.example", stored, b.now}, thief, nil))
 	_, err = (Enrol{code, other.Key, swapped}).Verify("bank.example", b.now)
 	refusedWith(t, "consent for a key that did not sign", err, StepKey, ReasonKeyUnknown)
+	// A proof with the right header and another key's signature.
+	payee := must[Enrol](t)(ParseEnrol(must[[]byte](t)(NewEnrol(code, b.payee, ProfilePayee, "bank.example", b.now))))
+	header := `{"alg":"EdDSA","kid":"` + payee.Key.ID() + `","typ":"enrolconsent.1"}`
+	forged := rawJWS(header, must[compact](t)(parseCompact(payee.Proof)).payload, b.bank)
+	_, err = (Enrol{code, payee.Key, forged}).Verify("bank.example", b.now)
+	refusedWith(t, "forged proof", err, StepSignature, ReasonSignature)
 	tampered := must[compact](t)(parseCompact(enrol.Proof))
 	copy(tampered.signature, make([]byte, 8))
 	if err := tampered.check(typConsent, enrol.Key); !errors.Is(err, ErrSignature) {

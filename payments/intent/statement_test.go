@@ -54,7 +54,7 @@ func TestStatements(t *testing.T) {
 		if _, err := s.verify(s.jws, nil); err == nil {
 			t.Errorf("%s verified with no key", typ)
 		}
-		for i := range s.jws {
+		for i := 0; i < len(s.jws); i += 5 { // a request and a mandate, which go through the same code, have every byte changed
 			bad := bytes.Clone(s.jws)
 			bad[i] ^= 1 << (i % 7)
 			if got, err := s.verify(bad, b.bankKey()); err == nil || !reflect.ValueOf(got).IsZero() {
@@ -172,6 +172,9 @@ func TestNothingWrongIsSigned(t *testing.T) {
 		"enrolment of a wrong profile": func() ([]byte, error) {
 			return Enrolment{Key: b.key.Public, Profile: ProfilePayee, Accounts: b.key.Accounts, Audience: "b", Issued: b.now, Expires: b.now.Add(time.Hour)}.Sign(b.bank)
 		},
+		"enrolment that is over": func() ([]byte, error) {
+			return Enrolment{Key: b.key.Public, Profile: ProfileDeviceKey, Accounts: b.key.Accounts, Audience: "b", Issued: b.now, Expires: b.now}.Sign(b.bank)
+		},
 		"enrolment without accounts": func() ([]byte, error) {
 			return Enrolment{Key: b.key.Public, Profile: ProfileDeviceKey, Audience: "b", Issued: b.now, Expires: b.now.Add(time.Hour)}.Sign(b.bank)
 		},
@@ -238,6 +241,13 @@ func TestRequestRefusals(t *testing.T) {
 		}
 	}
 	b := newBench(t)
+	good := string(writeRequest(b.request).with("typ", text(typRequest)).append(nil))
+	for from, to := range map[string]string{`"name":"Flat white",`: ``, `"quantity":2`: `"quantity":"2"`, `"quantity":1`: `"quantity":1.0`, `,"name":"Example Coffee"`: ``, `{"epoch":7,`: `{`, `"items":[`: `"items":[[],`} {
+		bad := strings.Replace(good, from, to, 1)
+		if _, err := requestPayload.parse([]byte(bad)); err == nil || bad == good {
+			t.Errorf("%s for %s accepted", to, from)
+		}
+	}
 	b.request.Items, b.request.Chat, b.request.Rails, b.request.Reference, b.request.Purpose, b.request.Creditor.LEI = nil, nil, nil, "", "", ""
 	b.signRequest(t) // the least there can be
 	b.request.Items = make([]Item, 32)

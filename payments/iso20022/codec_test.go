@@ -71,8 +71,15 @@ var (
 	}
 )
 
+// fataler is what testing.T and rapid.T have in common.
+type fataler interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+}
+
 // roundTrip encodes m, validates the bytes, decodes them and compares.
-func roundTrip[M any](t testing.TB, m *M, appendTo func(*M, []byte) ([]byte, error), decode func([]byte) (*M, error), equal func(a, b M) bool) []byte {
+func roundTrip[M any](t fataler, m *M, appendTo func(*M, []byte) ([]byte, error), decode func([]byte) (*M, error), equal func(a, b M) bool) []byte {
 	t.Helper()
 	b, err := appendTo(m, []byte("before"))
 	if err != nil {

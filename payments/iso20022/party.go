@@ -194,7 +194,7 @@ func (d *decoder) account(i uint32, currency payments.Currency) (a payments.Acco
 				k = o
 			}
 			var err error
-			if a, err = payments.ParseAccount(d.code(k)); err != nil || a.IsIBAN() != (kind == "IBAN") {
+			if a, err = payments.ParseAccount(d.plain(k)); err != nil || a.IsIBAN() != (kind == "IBAN") {
 				d.fail(k, "model.account", "not an account number, an IBAN with wrong check digits, or an IBAN in the wrong place")
 			}
 		case "Ccy":

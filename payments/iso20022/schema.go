@@ -2,6 +2,8 @@ package iso20022
 
 import "unicode/utf8"
 
+//go:generate go run ../../internal/xsdgen/gen
+
 // tables are schemas compiled to data: every distinct definition once, referring to others by index. Package internal/xsdgen
 // writes them.
 type tables struct {

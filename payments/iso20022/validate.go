@@ -187,7 +187,7 @@ func (v *validator) sequence(i, c, end uint32, t *typeDef) uint32 {
 			c = v.tree.next(c)
 		}
 		if n < e.min {
-			v.missing(i, c, end, t, e.name)
+			v.missing(i, c, end, t, k, e.name)
 			if v.done() {
 				return end
 			}
@@ -236,7 +236,7 @@ func (v *validator) choice(i, c, end uint32, t *typeDef) uint32 {
 				return c
 			}
 		}
-		v.missing(i, c, end, t, "")
+		v.missing(i, c, end, t, 0, "")
 		return c
 	}
 	for n := uint16(0); c < end && v.matches(c, e) && (e.max == 0 || n < e.max); n++ {
@@ -249,13 +249,12 @@ func (v *validator) choice(i, c, end uint32, t *typeDef) uint32 {
 	return c
 }
 
-// missing reports that the element name, or any alternative of a choice, is not there.
-func (v *validator) missing(i, c, end uint32, t *typeDef, name string) {
-	if c < end && !v.all {
-		if n := &v.tree.nodes[c]; n.ns != v.ns || !v.expectedFrom(c, t, 0) {
-			v.unexpected(i, c, t) // the better explanation
-			return
-		}
+// missing reports that the element name at particle k of t, or any alternative of a choice, is not there. An element that cannot
+// stand from there on is the better explanation.
+func (v *validator) missing(i, c, end uint32, t *typeDef, k int, name string) {
+	if c < end && !v.all && !v.expectedFrom(c, t, k) {
+		v.unexpected(i, c, t)
+		return
 	}
 	at := v.tree.nodes[i].textEnd
 	if c < end {
@@ -356,7 +355,7 @@ func (t *tree) uriOf(i uint32, prefix []byte) []byte {
 // root element of the message itself, at any depth.
 func (v *validator) any(i, c, end uint32, t *typeDef) uint32 {
 	if c >= end {
-		v.missing(i, c, end, t, "an element")
+		v.missing(i, c, end, t, 0, "an element")
 		return c
 	}
 	if t.namespace != "##any" && t.namespace != string(v.tree.uri(c)) {
@@ -373,6 +372,11 @@ func (v *validator) lax(c uint32) {
 	if v.tree.nodes[c].ns == v.ns && string(v.tree.name(c)) == v.schema.root {
 		v.element(c, v.schema.typ)
 		return
+	}
+	for _, a := range v.tree.attributes(c) {
+		if string(v.tree.uris[a.ns]) == xsiNamespace && string(v.tree.src[a.nameAt:a.nameEnd]) == "type" {
+			v.failAt(c, "schema.type", "xsi:type in foreign content")
+		}
 	}
 	for d := c + 1; d < v.tree.next(c) && !v.done(); d = v.tree.next(d) {
 		v.lax(d)

@@ -154,7 +154,7 @@ func (r Reason) String() string { return [...]string{"?", "delivered", "expired"
 type entry struct {
 	Added
 	state   state
-	fresh   bool      // the next Send is a new copy
+	fresh   bool      // the relay has, or had, a copy: the next one is to be another, until it is accepted
 	due     time.Time // sent: the answer; accepted: the next copy
 	resends int
 }
@@ -222,7 +222,7 @@ func (b *Box) Step(now time.Time, ev Event) []Effect {
 		}
 	case Accepted:
 		if e := b.byID[ev.ID]; e != nil && e.state == sent {
-			b.backoff = 0
+			b.backoff, e.fresh = 0, false
 			b.set(e, accepted, now.Add(b.c.Resend[min(e.resends, len(b.c.Resend)-1)]))
 		}
 	case Refused:
@@ -362,7 +362,6 @@ func (b *Box) send(now time.Time, out []Effect) []Effect {
 	n := min(len(b.queue), max(0, b.c.Window-b.flying))
 	for _, e := range slices.Clone(b.queue[:n]) {
 		out = append(out, Send{e.ID, slices.Clone(e.To), e.Expires, e.fresh})
-		e.fresh = false
 		b.set(e, sent, now.Add(b.c.AnswerTimeout))
 	}
 	return out

@@ -1,7 +1,5 @@
-//go:build ignore
-
-// Command gen writes tables.go from the ISO 20022 schemas that the codec validates against. To add a message, add its definition
-// to the list and run go generate.
+// Command gen writes the schema tables of package iso20022: run go generate there. To add a message, add its definition to
+// xsdgen.Committed first.
 package main
 
 import (
@@ -12,16 +10,15 @@ import (
 	"github.com/parleypay/parley/internal/xsdgen"
 )
 
-//go:generate go run gen.go
-
 func main() {
 	dir := flag.String("xsd", "../../../shared/iso20022/xsd", "folder of the schemas")
+	out := flag.String("out", "tables.go", "file to write")
 	flag.Parse()
 	src, err := xsdgen.GenerateDir(*dir, xsdgen.Committed)
 	if err != nil {
 		log.Fatal(err)
 	}
-	if err := os.WriteFile("tables.go", src, 0o644); err != nil {
+	if err := os.WriteFile(*out, src, 0o644); err != nil {
 		log.Fatal(err)
 	}
 }
