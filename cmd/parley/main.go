@@ -23,6 +23,7 @@ var commands = []command{
 	{"chat", "a person's chat in the terminal, which can pay", chatCommand},
 	{"init", "write configuration files for the parts as separate processes", initCommand},
 	{"bench", "measure: bench pay, bench relay", benchCommand},
+	{"sim", "play seeded worlds with faults and check the invariants", simCommand},
 }
 
 // Exit statuses. A demo or chat whose payment ended without settling exits with exitNotSettled.

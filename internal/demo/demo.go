@@ -109,11 +109,10 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 	}
 	st := &stage{o: o, s: s, world: world, dir: dir, events: newRecorder(p)}
 	defer st.events.close()
-	st.events.note("Parley: one payment of %s on %s (simulated). Scenario %s: %s.", price(world), world.Title, s.Name, s.Says)
+	st.events.note("Parley: one payment of %s on %s (simulated). Scenario %s: %s.\n", price(world), world.Title, s.Name, s.Says)
 	if s.quick {
-		st.events.note("The rail's answer is awaited for %v here instead of %v, so that nobody has to wait long.", quickTimeout, world.Answer)
+		st.events.note("The rail's answer is awaited for %v here instead of %v, so that nobody has to wait long.\n", quickTimeout, world.Answer)
 	}
-	st.events.note("")
 	result, err = st.play(ctx)
 	if err != nil {
 		err = errors.Join(err, st.stop())
@@ -246,22 +245,22 @@ func (st *stage) startParts(ctx context.Context) (err error) {
 	if err := errors.Join(err, railErr); err != nil {
 		return err
 	}
-	st.emit(actorRelay, "ready", "", "queues and delivers ciphertext at "+st.relay.ready.URL)
-	st.emit(actorRail, "ready", "", "simulates "+st.world.Title+" at "+st.rail.ready.URL)
+	st.emit(actorRelay, "ready", "", "queues and delivers ciphertext, at "+st.relay.ready.URL)
+	st.emit(actorRail, "ready", "", "simulates "+st.world.Title+", at "+st.rail.ready.URL)
 	if err := st.world.WriteBank(st.dir, actorShopBank, st.relay.ready.URL, st.rail.ready.URL, ""); err != nil {
 		return err
 	}
 	if st.shopBank, err = st.start(ctx, actorShopBank, "connector", actorShopBank+".yaml"); err != nil {
 		return err
 	}
-	st.emit(actorShopBank, "ready", "", "connector of the shop's bank "+st.world.Shop.Agent)
+	st.emit(actorShopBank, "ready", "", "connector of the shop's bank, agent "+st.world.Shop.Agent)
 	if err := st.world.WriteBank(st.dir, actorPayerBank, st.relay.ready.URL, st.rail.ready.URL, st.shopBank.ready.URL); err != nil {
 		return err
 	}
 	if st.payerBank, err = st.start(ctx, actorPayerBank, "connector", actorPayerBank+".yaml"); err != nil {
 		return err
 	}
-	st.emit(actorPayerBank, "ready", "", "connector of the payer's bank "+st.world.Payer.Agent)
+	st.emit(actorPayerBank, "ready", "", "connector of the payer's bank, agent "+st.world.Payer.Agent)
 	return nil
 }
 

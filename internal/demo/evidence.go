@@ -65,18 +65,18 @@ func (st *stage) audit(r *Result) error {
 	if executions != want {
 		return fmt.Errorf("the payment is %s, but the rail has moved the money %d times", r.Status, executions)
 	}
-	r.Remarks = append(r.Remarks, fmt.Sprintf("The rail moved the money %s. The hash chains of both journals are whole.", times(executions)))
+	r.Remarks = append(r.Remarks, fmt.Sprintf("The rail moved %s. The hash chains of both journals are whole.", times(executions)))
 	return nil
 }
 
 func times(n int) string {
 	switch n {
 	case 0:
-		return "not at all"
+		return "no money"
 	case 1:
-		return "exactly once"
+		return "the money exactly once"
 	}
-	return fmt.Sprintf("%d times", n)
+	return fmt.Sprintf("the money %d times", n)
 }
 
 // evidence leaves the exact XML, the signed objects, the journals and the events in a directory:

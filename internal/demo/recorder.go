@@ -42,7 +42,7 @@ func (r *recorder) sink(e trace.Event) {
 
 // clientSink takes the events of a client; those of its device, which speak of single frames, are left out.
 func (r *recorder) clientSink(e trace.Event) {
-	if _, known := sentences[e.Event]; known {
+	if _, known := sentence(e); known {
 		r.sink(e)
 	}
 }

@@ -1,56 +1,80 @@
 package demo
 
-// sentences says each trace event in words. Events of the connectors are documented in package connector, those of the rail in
-// package railsim, those of clients in package sdk. An empty sentence leaves the event out of the transcript; --json has them all.
+import "github.com/parleypay/parley/internal/trace"
+
+// sentences says trace events in words, by "actor event", "event status" or "event", the first that is there. Events of the connectors
+// are documented in package connector, those of the rail in package railsim, those of clients in package sdk. An empty sentence leaves
+// the event out of the transcript; --json has them all.
 var sentences = map[string]string{
 	// the demo
-	"ready":       "{detail}",
-	"killed":      "killed with SIGKILL: {detail}",
-	"restarted":   "started again on the same journal",
-	"bot ready":   "{detail}",
-	"payer ready": "{detail}",
+	"ready":     "{detail}",
+	"killed":    "KILLED with SIGKILL {detail}",
+	"restarted": "started again on the same journal",
 
 	// chat
-	"order sent":  "» {detail}",
-	"text sent":   "» {detail}",
-	"text shown":  "« {detail}",
-	"text opened": "",
+	"order sent": "» {detail}",
+	"text sent":  "» {detail}",
+	"text shown": "« {detail}",
 
 	// clients (package sdk)
-	"key enrolled":      "key enrolled with a one-time code, credential signed by the bank ({detail})",
-	"request sent":      "signed request {intent}: {detail}",
-	"request opened":    "request {intent} opened, the payee's signature is right",
-	"check asked":       "asks its bank who owns the account",
-	"check opened":      "shows {detail}",
-	"mandate sent":      "approved; mandate signed with the device key (ES256) and sent to the bank",
-	"decline sent":      "declined: {detail}",
-	"receipt opened":    "bank's signed receipt: {status} {detail}",
-	"receipt passed on": "passes the receipt on in the chat",
-	"receipt shown":     "sees the payer's receipt in the chat: {status}",
-	"credit opened":     "own bank says CREDITED: {detail}",
-	"refusal opened":    "bank refuses: {detail}",
+	"key enrolled":              "key enrolled at its bank with a one-time code ({detail})",
+	"request sent":              "signed request {intent}: {detail}",
+	"request opened":            "request opened, the payee's signature is right",
+	"check asked":               "asks its bank whose account it is",
+	"check opened":              "is shown: {detail}",
+	"mandate sent":              "approves: mandate signed by the device key (ES256)",
+	"decline sent":              "declines: {detail}",
+	"receipt opened":            "bank's signed receipt: {status} {detail}",
+	"receipt opened authorised": "",
+	"receipt opened submitted":  "",
+	"receipt opened accepted":   "",
+	"receipt passed on":         "passes the receipt on in the chat",
+	"receipt shown":             "sees the payer's receipt: {status}",
+	"credit opened":             "own bank says CREDITED: {detail}",
+	"refusal opened":            "is told by the bank: {detail}",
 
 	// connectors
-	"request verified":  "request verified and stored",
-	"payee check":       "payee check: {detail}",
-	"mandate verified":  "mandate verified: signature, key, audience, nonce, terms, check, limits",
-	"journaled":         "execution, reservation and exact bytes are durable; only now may a byte leave",
-	"pacs.008 sent":     "pacs.008 sent {detail}",
-	"pacs.008 received": "pacs.008 received and journaled {detail}",
-	"pacs.002 sent":     "pacs.002 sent {detail}",
-	"pacs.002 received": "pacs.002 received {detail}",
-	"pacs.028 sent":     "asks the rail what became of it: pacs.028 {detail}",
-	"unknown":           "no answer: UNKNOWN, the money may have moved; nothing is sent again {detail}",
-	"payer restored":    "gives the payer's hold back; the outcome is still open",
-	"settled":           "SETTLED {detail}",
-	"rejected":          "REJECTED {detail}",
-	"declined":          "DECLINED {detail}",
-	"expired":           "EXPIRED {detail}",
-	"cancelled":         "CANCELLED {detail}",
-	"credited":          "credited the payee's account",
-	"receipt sent":      "",
-	"notice sent":       "",
-	"refusal sent":      "refuses: {detail}",
-	"case opened":       "opens a case for a person: {detail}",
-	"message refused":   "refused a message: {detail}",
+	"payer-bank key enrolled": "",
+	"shop-bank key enrolled":  "",
+	"enrolment sent":          "",
+	"request verified":        "request verified and stored",
+	"payee check":             "payee check at the other bank: {detail}",
+	"payee check sent":        "",
+	"mandate verified":        "mandate verified: key, audience, nonce, terms, check, limits",
+	"journaled":               "funds held; ids and exact bytes durable, before any byte leaves",
+	"pacs.008 sent":           "the rail has the pacs.008",
+	"pacs.008 received":       "pacs.008 checked and journaled",
+	"pacs.002 sent":           "answered with pacs.002 {detail}",
+	"pacs.002 received":       "pacs.002 {detail}",
+	"pacs.028 sent":           "asks the rail what became of it: pacs.028 {detail}",
+	"unknown":                 "no answer in time: UNKNOWN; nothing is sent again",
+	"payer restored":          "gives the payer's hold back; the outcome is still open",
+	"settled":                 "SETTLED {detail}",
+	"rejected":                "REJECTED {detail}",
+	"declined":                "DECLINED {detail}",
+	"expired":                 "EXPIRED {detail}",
+	"cancelled":               "CANCELLED {detail}",
+	"credited":                "credited the payee's account",
+	"receipt sent":            "",
+	"notice sent":             "",
+	"refusal sent":            "",
+	"case opened":             "opens a case for a person: {detail}",
+	"message refused":         "refused a message: {detail}",
+
+	// rail
+	"rail pacs.008 received": "pacs.008 {detail}",
+	"rail pacs.008 sent":     "pacs.008 {detail}",
+	"rail pacs.002 received": "pacs.002 {detail}",
+	"rail pacs.002 sent":     "pacs.002 {detail}",
+	"rail pacs.028 received": "pacs.028 {detail}",
+}
+
+// sentence returns how the transcript says the event.
+func sentence(e trace.Event) (string, bool) {
+	for _, key := range []string{e.Actor + " " + e.Event, e.Event + " " + e.Status, e.Event} {
+		if s, ok := sentences[key]; ok {
+			return s, true
+		}
+	}
+	return "", false
 }

@@ -38,10 +38,14 @@ func (t *transcript) paint(code, s string) string {
 }
 
 func (t *transcript) event(e trace.Event) {
-	if t.zero.IsZero() || e.Event == legs.Ordered {
+	switch {
+	case t.zero.IsZero():
 		t.zero, t.last = e.T, e.T
+	case e.Event == legs.Ordered:
+		t.zero, t.last = e.T, e.T
+		t.note("\n%9s %10s  %-*s %s", "at", "after", actorWidth, "who", "what")
 	}
-	say, known := sentences[e.Event]
+	say, known := sentence(e)
 	switch {
 	case known && say == "":
 		return // of no interest to a reader

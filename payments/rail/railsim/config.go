@@ -45,7 +45,7 @@ type Config struct {
 	// QueueMax bounds the messages waiting for one participant. Zero means 100,000. At the bound the rail takes no payment that
 	// involves the participant.
 	QueueMax int `yaml:"queue_max"`
-	// KeepMax bounds the finished payments remembered for enquiries and audit. Zero means 100,000; the oldest go first.
+	// KeepMax bounds the finished payments remembered for enquiries and audit. Zero means 20,000, about 100 MB; the oldest go first.
 	KeepMax int `yaml:"keep_max"`
 
 	// Actor names the rail in trace events. Empty means "rail".
@@ -123,6 +123,12 @@ var Actions = map[string]string{
 	"down":       "the rail announces with admi.004 that it is down, takes nothing for Delay, as above, and announces that it is up; the payment was not taken",
 	"lose":       "taken and forgotten: no answer, no execution, and enquiries find no record",
 	"error":      "goes the normal way, but the sender's request is answered with HTTP status 502 and an error page, as if something in between had failed",
+	"ok":         "goes the normal way, but the sender's request is answered with HTTP status 200 and a refusal inside, which means nothing",
+	"reset":      "goes the normal way, but the connection breaks instead of the HTTP answer",
+	"hang":       "goes the normal way, but the sender's request is never answered",
+	"amount":     "settles, but every answer names another amount for the original payment",
+	"skew":       "settles, but the rail's clock, in its answers, is wrong by Delay. Default: an hour",
+	"huge":       "settles, and a message larger than the rail's limit comes before each answer",
 	"throttle":   "not taken: HTTP status 429; sent again it goes the normal way",
 	"unknown":    "refused with a reason code that no code list has (ZZ99), without asking the creditor's bank",
 	"stray":      "settles, and a status for a payment nobody sent comes with it",
@@ -242,7 +248,7 @@ func (cfg *Config) resolve() (*settings, error) {
 		s.queueMax = 100_000
 	}
 	if s.keepMax == 0 {
-		s.keepMax = 100_000
+		s.keepMax = 20_000
 	}
 	return s, errors.Join(errs...)
 }
