@@ -58,7 +58,7 @@ func (d *Device) Send(ctx context.Context, chat messaging.ChatID, m content.Mess
 	}
 	p.ID, p.Keep = content.ID(d.id, chat, encoded, m.Salt), m.Expires
 	twice := false
-	err = d.s.update(ctx, func(t *tx) error {
+	err = d.inbox.update(ctx, func(t *tx) error {
 		twice = false
 		if o.Key != "" {
 			k := d.s.name([]byte("sent"), chat[:], []byte(o.Key))
