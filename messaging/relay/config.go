@@ -60,12 +60,6 @@ type Config struct {
 	UnsafeTempStore bool
 }
 
-// Check returns all that is wrong with the configuration, or nil. It touches nothing.
-func (c Config) Check() error {
-	_, err := c.filled()
-	return err
-}
-
 // filled returns c with defaults, or all that is wrong with it.
 func (c Config) filled() (Config, error) {
 	def(&c.Jurisdiction, "local")
