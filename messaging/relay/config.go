@@ -146,3 +146,9 @@ func loopback(addr string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
+
+// Check reports everything that is wrong with the configuration, joined, or nil. New does so too.
+func (c Config) Check() error {
+	_, err := c.filled()
+	return err
+}
