@@ -174,7 +174,9 @@ func TestSendFollowsNoRedirect(t *testing.T) {
 	var elsewhere atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { elsewhere.Add(1); w.WriteHeader(202) }))
 	defer other.Close()
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect) }))
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+	}))
 	defer srv.Close()
 	var se *SendError
 	if err := dial(t, srv.URL, nil).Send(t.Context(), []byte("<x/>")); !errors.As(err, &se) || se.Outcome != payments.OutcomeUnknown || elsewhere.Load() != 0 {

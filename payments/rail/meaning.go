@@ -1,6 +1,11 @@
 package rail
 
-import "github.com/parleypay/parley/payments/iso20022"
+import (
+	"slices"
+	"strings"
+
+	"github.com/parleypay/parley/payments/iso20022"
+)
 
 // Kind is what an answer means for the money. The zero Kind changes nothing.
 type Kind uint8
@@ -98,6 +103,18 @@ func (p *Profile) Meaning(from Sender, r *iso20022.StatusReport) Meaning {
 		m.Kind = NotFound
 	}
 	return m
+}
+
+// Meanings returns what each status means on this rail, by sender, sorted by status. It is for documents; Meaning decides.
+func (p *Profile) Meanings(from Sender) []Meaning {
+	var all []Meaning
+	for key, kind := range p.meanings {
+		if key.from == from {
+			all = append(all, Meaning{Kind: kind, Status: key.status})
+		}
+	}
+	slices.SortFunc(all, func(a, b Meaning) int { return strings.Compare(a.Status, b.Status) })
+	return all
 }
 
 // Sender says whose word m's status report is: the rail's only when the header comes from the rail and the report is instructed by it.

@@ -169,8 +169,10 @@ func (c *core) touch(id uint64) {
 // errNotTaken means that the rail has not looked at a message.
 var errNotTaken = errors.New("not taken")
 
-// errAfterward means that the message was taken, and that the sender must not learn it.
-var errAfterward = errors.New("taken, but the answer is lost")
+// lostAnswer means that the message was taken, and that the sender must not learn it; it says how the answer gets lost.
+type lostAnswer string
+
+func (l lostAnswer) Error() string { return "taken, but the answer is lost: " + string(l) }
 
 // errThrottled is errNotTaken by the rule of that name.
 var errThrottled = errors.New("not taken: too many messages")
@@ -252,8 +254,9 @@ func (c *core) transfer(now time.Time, from int, m *rail.Message, wire []byte, d
 	c.touch(p.id)
 	c.byMessage[t.MessageID] = append(c.byMessage[t.MessageID], p.id)
 	c.begin(now, p)
-	if action.Do == "error" {
-		return errAfterward
+	switch action.Do {
+	case "error", "ok", "reset", "hang":
+		return lostAnswer(action.Do)
 	}
 	return nil
 }

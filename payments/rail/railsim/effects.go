@@ -2,7 +2,6 @@ package railsim
 
 import (
 	"slices"
-	"strings"
 
 	"github.com/parleypay/parley/payments"
 )
@@ -95,9 +94,7 @@ func (s *Sim) Effects(uetr payments.UETR, e2e payments.EndToEndID) Effects {
 		if p.state == stateRefused {
 			e.Reason = p.reason
 		}
-		for _, a := range p.answers {
-			e.Answers = append(e.Answers, strings.Clone(a))
-		}
+		e.Answers = append(e.Answers, p.answers...)
 	}
 	for i := range c.members {
 		m := &c.members[i]

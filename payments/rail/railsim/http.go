@@ -76,6 +76,8 @@ func (s *Sim) postMessage(w http.ResponseWriter, r *http.Request, from int) {
 		return
 	}
 	limit := s.set.profile.SizeMaxBytes
+	// A sender has little time for its little body; the server's own limit must leave room for long polls.
+	http.NewResponseController(w).SetReadDeadline(time.Now().Add(10 * time.Second))
 	wire, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
 	if err != nil {
 		var tooBig *http.MaxBytesError
@@ -88,6 +90,7 @@ func (s *Sim) postMessage(w http.ResponseWriter, r *http.Request, from int) {
 		problem(w, http.StatusBadRequest, rail.ProblemNotTaken, "the body could not be read", nil)
 		return
 	}
+	var lost lostAnswer
 	switch err := s.submit(from, wire); {
 	case err == nil:
 		w.WriteHeader(http.StatusAccepted)
@@ -97,12 +100,27 @@ func (s *Sim) postMessage(w http.ResponseWriter, r *http.Request, from int) {
 	case errors.Is(err, errNotTaken):
 		w.Header().Set("Retry-After", "1")
 		problem(w, http.StatusServiceUnavailable, rail.ProblemNotTaken, "the rail takes no messages now", nil)
-	case errors.Is(err, errAfterward):
+	case errors.As(err, &lost):
+		loseAnswer(w, r, lost)
+	default:
+		problem(w, http.StatusUnprocessableEntity, rail.ProblemRefused, "the message breaks the rules of the rail", rail.Faults(err))
+	}
+}
+
+// loseAnswer hides from the sender in one of several ways that its message was taken.
+func loseAnswer(w http.ResponseWriter, r *http.Request, how lostAnswer) {
+	switch how {
+	case "ok":
+		w.Header().Set("Content-Type", "application/xml")
+		io.WriteString(w, "<Status>RJCT</Status>")
+	case "reset":
+		panic(http.ErrAbortHandler) // net/http then cuts the connection
+	case "hang":
+		<-r.Context().Done() // until the sender gives up
+	default:
 		w.Header().Set("Content-Type", "text/html")
 		w.WriteHeader(http.StatusBadGateway)
 		io.WriteString(w, "<html><body><h1>502 Bad Gateway</h1></body></html>")
-	default:
-		problem(w, http.StatusUnprocessableEntity, rail.ProblemRefused, "the message breaks the rules of the rail", rail.Faults(err))
 	}
 }
 
@@ -113,10 +131,10 @@ func (s *Sim) getMessages(w http.ResponseWriter, r *http.Request, of int) {
 		problem(w, http.StatusBadRequest, rail.ProblemRefused, "after must be the last sequence received, or 0", nil)
 		return
 	}
-	max, wait := maxReceive, time.Duration(0)
+	max, wait := receiveMax, time.Duration(0)
 	if text := query.Get("max"); text != "" {
-		if max, err = strconv.Atoi(text); err != nil || max < 1 || max > maxReceive {
-			problem(w, http.StatusBadRequest, rail.ProblemRefused, "max must be 1 to "+strconv.Itoa(maxReceive), nil)
+		if max, err = strconv.Atoi(text); err != nil || max < 1 || max > receiveMax {
+			problem(w, http.StatusBadRequest, rail.ProblemRefused, "max must be 1 to "+strconv.Itoa(receiveMax), nil)
 			return
 		}
 	}
@@ -168,7 +186,7 @@ func (s *Sim) getEffects(w http.ResponseWriter, r *http.Request) {
 // those open get up to grace to end, and waiting polls return.
 func (s *Sim) Serve(ctx context.Context, ln, ops net.Listener, grace time.Duration) error {
 	server := func(h http.Handler) *http.Server {
-		return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
+		return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: waitMax + 30*time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
 	}
 	main := server(s.Handler())
 	errs := make(chan error, 2)

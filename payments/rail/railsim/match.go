@@ -29,11 +29,11 @@ type rule struct {
 }
 
 type match struct {
-	minor                         int // -1 for any
-	min, max                      int64
-	debtor, creditor              payments.AgentID
-	debtorAccount, creditorAccout payments.Account
-	creditorName                  string
+	minor                          int // -1 for any
+	min, max                       int64
+	debtor, creditor               payments.AgentID
+	debtorAccount, creditorAccount payments.Account
+	creditorName                   string
 }
 
 func (m *Match) resolve(currency payments.Currency) (match, error) {
@@ -66,7 +66,7 @@ func (m *Match) resolve(currency payments.Currency) (match, error) {
 	for _, f := range []struct {
 		key, text string
 		to        *payments.Account
-	}{{"debtor_account", m.DebtorAccount, &out.debtorAccount}, {"creditor_account", m.CreditorAccount, &out.creditorAccout}} {
+	}{{"debtor_account", m.DebtorAccount, &out.debtorAccount}, {"creditor_account", m.CreditorAccount, &out.creditorAccount}} {
 		if f.text == "" {
 			continue
 		}
@@ -84,7 +84,7 @@ func (m *match) fits(t *iso20022.CreditTransfer) bool {
 		(m.debtor == "" || m.debtor == t.Instructing.ID) &&
 		(m.creditor == "" || m.creditor == t.Instructed.ID) &&
 		(m.debtorAccount == payments.Account{} || m.debtorAccount == t.Debtor.Account) &&
-		(m.creditorAccout == payments.Account{} || m.creditorAccout == t.Creditor.Account) &&
+		(m.creditorAccount == payments.Account{} || m.creditorAccount == t.Creditor.Account) &&
 		(m.creditorName == "" || m.creditorName == t.Creditor.Name.Reveal())
 }
 
@@ -119,6 +119,8 @@ func (c *core) defaults(a Action) Action {
 		switch timeout := c.set.profile.AnswerTimeout; a.Do {
 		case "silence", "late":
 			a.Delay = timeout + timeout/4
+		case "skew":
+			a.Delay = time.Hour
 		default:
 			a.Delay = timeout / 10
 		}

@@ -180,7 +180,7 @@ func (s *Sim) submit(from int, wire []byte) error {
 	err = errNotTaken // unless it comes to it
 	if broken := s.locked(func(c *core, now time.Time) { err = c.submit(now, from, m, wire) }); broken != nil {
 		if err == nil {
-			err = errAfterward
+			err = lostAnswer("error")
 		}
 		return errors.Join(err, broken)
 	}
@@ -272,7 +272,7 @@ func (l *local) Send(ctx context.Context, wire []byte) error {
 		return nil
 	case errors.Is(err, errNotTaken), errors.Is(err, errThrottled):
 		return &rail.SendError{Outcome: payments.OutcomeNotSent, Err: err}
-	case errors.Is(err, errAfterward):
+	case errors.As(err, new(lostAnswer)):
 		return &rail.SendError{Outcome: payments.OutcomeUnknown, Err: err}
 	default:
 		return &rail.SendError{Outcome: payments.OutcomeRefused, Faults: rail.Faults(err), Err: err}
@@ -281,15 +281,11 @@ func (l *local) Send(ctx context.Context, wire []byte) error {
 
 // Receive implements rail.Transport. It waits up to 20 s.
 func (l *local) Receive(ctx context.Context, after uint64, max int) ([]rail.Delivery, error) {
-	return l.sim.receive(ctx, l.of, after, min(maxReceive, cmpOr(max)), 20*time.Second)
-}
-
-// maxReceive bounds the messages of one Receive.
-const maxReceive = 256
-
-func cmpOr(max int) int {
-	if max < 1 {
-		return maxReceive
+	if max < 1 || max > receiveMax {
+		max = receiveMax
 	}
-	return max
+	return l.sim.receive(ctx, l.of, after, max, 20*time.Second)
 }
+
+// receiveMax bounds the messages of one Receive.
+const receiveMax = 256

@@ -397,6 +397,9 @@ func TestEnquiry(t *testing.T) {
 			{Action{Do: "lose"}, []string{"RJCT AG09"}},
 			{Action{Do: "contradict"}, []string{rails[name].yes, "RJCT AB05", rails[name].yes}},
 			{Action{Do: "unknown"}, []string{"RJCT ZZ99", "RJCT ZZ99"}},
+			{Action{Do: "huge"}, []string{name + ".message.size", rails[name].yes, rails[name].yes}},
+			{Action{Do: "skew"}, []string{rails[name].yes, rails[name].yes}},
+			{Action{Do: "amount"}, []string{rails[name].yes, rails[name].yes}},
 			{Action{Do: "garbled"}, []string{"xml.syntax", rails[name].yes, rails[name].yes}},
 		} {
 			b := newBench(t, name, func(cfg *Config) { cfg.Rules = []Rule{{Action: c.rule}} })
@@ -414,6 +417,12 @@ func TestEnquiry(t *testing.T) {
 			}
 			if !slices.Equal(got, c.want) {
 				t.Errorf("%+v: %q, want %q", c.rule, got, c.want)
+			}
+			switch first := debtor[0:min(1, len(debtor))]; {
+			case c.rule.Do == "amount" && first[0].m.Status.OriginalAmount.Minor != 2001:
+				t.Errorf("the amount is right: %v", first[0].m.Status.OriginalAmount)
+			case c.rule.Do == "skew" && first[0].m.Status.Created.Sub(time.Now()) < 50*time.Minute:
+				t.Errorf("the clock is right: %v", first[0].m.Status.Created)
 			}
 			for _, g := range debtor {
 				if g.m != nil && g.m.Status != nil && g.what(b.p) == "RJCT AG09" && b.p.Meaning(b.p.Sender(g.m), g.m.Status).Kind != rail.NotFound {

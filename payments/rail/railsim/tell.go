@@ -1,6 +1,7 @@
 package railsim
 
 import (
+	"bytes"
 	"slices"
 	"strconv"
 	"time"
@@ -90,15 +91,23 @@ func (c *core) tell(now time.Time, p *payment, status, reason string, by rail.Se
 		}
 	}
 	p.answers = append(p.answers, status)
-	if p.action.Do == "garbled" {
-		c.enqueue(p.debtor, []byte("this is no message <"), Document{At: now, Dir: rail.FromService, Participant: c.members[p.debtor].ID, MsgDef: "garbled"})
-	}
+	junk := Document{At: now, Dir: rail.FromService, Participant: c.members[p.debtor].ID, MsgDef: "garbled"}
+	m := c.report(now, p.debtor, p.m.Transfer, status, reason, c.voice(p, by))
 	send := c.send
-	if p.action.Do == "duplicate" {
+	switch p.action.Do {
+	case "duplicate":
 		p.answers = append(p.answers, status)
 		send = c.twice
+	case "garbled":
+		c.enqueue(p.debtor, []byte("this is no message <"), junk)
+	case "huge":
+		c.enqueue(p.debtor, bytes.Repeat([]byte("x"), c.set.profile.SizeMaxBytes+1), junk)
+	case "amount":
+		m.Status.OriginalAmount = payments.Amount{Minor: p.m.Transfer.Amount.Minor + 1, Currency: p.m.Transfer.Amount.Currency}
+	case "skew":
+		m.Status.Created, m.Header.Created = m.Status.Created.Add(p.action.Delay), m.Header.Created.Add(p.action.Delay)
 	}
-	send(now, at, p.debtor, c.report(now, p.debtor, p.m.Transfer, status, reason, c.voice(p, by)))
+	send(now, at, p.debtor, m)
 	if p.action.Do == "stray" {
 		stray := *p.m.Transfer
 		stray.MessageID, stray.EndToEndID, stray.UETR = c.serviceID(now), "STRAY", ""

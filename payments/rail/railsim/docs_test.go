@@ -1,0 +1,152 @@
+package railsim
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/rail"
+)
+
+var update = flag.Bool("update", false, "write the tables of docs/rails.md from the code")
+
+const docs = "../../../docs/rails.md"
+
+// The tables of docs/rails.md are those of the code, and its configuration is valid.
+func TestDocs(t *testing.T) {
+	text, err := os.ReadFile(docs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := string(text)
+	for name, table := range map[string]string{"profiles": profileTable(), "meanings": meaningTable(), "rules": ruleTable(), "magic": magicTable(), "actions": actionTable()} {
+		block := regexp.MustCompile(`(?s)(<!-- begin: ` + name + ` -->\n).*?(<!-- end: ` + name + ` -->)`)
+		if !block.MatchString(got) {
+			t.Fatalf("no table %s", name)
+		}
+		got = block.ReplaceAllStringFunc(got, func(s string) string {
+			m := block.FindStringSubmatch(s)
+			return m[1] + table + m[2]
+		})
+	}
+	if *update {
+		if err := os.WriteFile(docs, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if got != string(text) {
+		t.Error("the tables are not those of the code: run go test -run Docs ./payments/rail/railsim -update")
+	}
+	yaml := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(got)
+	if _, err := ParseConfig([]byte(yaml[1])); err != nil {
+		t.Error(err)
+	}
+}
+
+func table(head string, rows [][]string) string {
+	var b strings.Builder
+	columns := strings.Count(head, "|") + 1
+	fmt.Fprintf(&b, "| %s |\n|%s\n", head, strings.Repeat("---|", columns))
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(r, " | "))
+	}
+	return b.String()
+}
+
+func profiles() (all []*rail.Profile) {
+	for _, name := range rail.Names() {
+		all = append(all, must(rail.Lookup(name)))
+	}
+	return all
+}
+
+func profileTable() string {
+	var rows [][]string
+	row := func(name string, value func(p *rail.Profile) string) {
+		r := []string{name}
+		for _, p := range profiles() {
+			r = append(r, value(p))
+		}
+		rows = append(rows, r)
+	}
+	amount := func(p *rail.Profile, minor int64) string {
+		return payments.Amount{Minor: minor, Currency: p.Currency}.String()
+	}
+	row("largest payment", func(p *rail.Profile) string { return amount(p, p.AmountMax) })
+	row("header", func(p *rail.Profile) string { return p.HeaderVersion })
+	row("the rail's own id", func(p *rail.Profile) string { return string(p.Service) })
+	row("creditor's bank says yes with", func(p *rail.Profile) string { return p.AnswerYes() })
+	row("rail waits for the creditor's bank", func(p *rail.Profile) string { return p.ServiceTimeout.String() })
+	row("unknown after", func(p *rail.Profile) string { return p.AnswerTimeout.String() })
+	row("enquiries after that", func(p *rail.Profile) string {
+		var s []string
+		for _, d := range p.Ladder {
+			s = append(s, d.String())
+		}
+		return strings.Join(s, ", ")
+	})
+	row("case after that", func(p *rail.Profile) string { return p.CaseAfter.String() })
+	row("largest message", func(p *rail.Profile) string { return fmt.Sprintf("%d bytes", p.SizeMaxBytes) })
+	row("times", func(p *rail.Profile) string {
+		return map[time.Duration]string{time.Second: "whole seconds, UTC", time.Millisecond: "milliseconds, UTC"}[p.TimeResolution]
+	})
+	row("the rail's reasons", func(p *rail.Profile) string {
+		c := p.Codes
+		return fmt.Sprintf("%s no funds, %s creditor's bank silent, %s bank unknown, %s too late, %s no record", c.NoFunds, c.CreditorTimeout, c.UnknownAgent, c.TooLate, c.NotFound)
+	})
+	return table(" | "+strings.Join(rail.Names(), " | "), rows)
+}
+
+func meaningTable() string {
+	var rows [][]string
+	for _, p := range profiles() {
+		for _, from := range []rail.Sender{rail.Service, rail.Participant} {
+			for _, m := range p.Meanings(from) {
+				rows = append(rows, []string{p.Name, map[rail.Sender]string{rail.Service: "the rail", rail.Participant: "a participant"}[from], m.Status, m.Kind.String()})
+			}
+		}
+	}
+	return table("rail | who says it | status | means", rows)
+}
+
+func ruleTable() string {
+	var rows [][]string
+	for _, p := range profiles() {
+		for _, r := range p.Rules {
+			rows = append(rows, []string{"`" + r.Name + "`", strings.ReplaceAll(r.Path, "Document/", ""), r.Text})
+		}
+	}
+	return table("rule | where | what it demands", rows)
+}
+
+func magicTable() string {
+	var digits []string
+	for d := range Magic {
+		digits = append(digits, d)
+	}
+	slices.Sort(digits)
+	var rows [][]string
+	for _, d := range digits {
+		a := Magic[d]
+		rows = append(rows, []string{d, strings.TrimSpace(a.Do + " " + a.Code + a.Then)})
+	}
+	return table("amount ends in | action", rows)
+}
+
+func actionTable() string {
+	var names []string
+	for a := range Actions {
+		names = append(names, a)
+	}
+	slices.Sort(names)
+	var rows [][]string
+	for _, a := range names {
+		rows = append(rows, []string{a, Actions[a]})
+	}
+	return table("action | what happens", rows)
+}
