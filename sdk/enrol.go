@@ -1,12 +1,14 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
 	"errors"
 	"time"
 
+	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/device"
 	"github.com/parleypay/parley/payments/intent"
 )
@@ -97,11 +99,11 @@ func (c *Client) takeFromBank(ctx context.Context, m device.Message, mediaType s
 	case intent.MediaPayeeCheck:
 		return c.takePayeeCheck(ctx, jws)
 	case intent.MediaReceipt:
-		return c.takeReceipt(ctx, jws)
+		return c.takeReceipt(ctx, m.ID, jws)
 	case intent.MediaCredited:
-		return c.takeCredited(ctx, jws)
+		return c.takeCredited(ctx, m.ID, jws)
 	default:
-		return c.takeRefusal(ctx, jws)
+		return c.takeRefusal(ctx, m.ID, jws)
 	}
 }
 
@@ -129,7 +131,7 @@ func (c *Client) takeEnrolment(ctx context.Context, jws []byte) error {
 	return nil
 }
 
-func (c *Client) takeRefusal(ctx context.Context, jws []byte) error {
+func (c *Client) takeRefusal(ctx context.Context, by messaging.MessageID, jws []byte) error {
 	refusal, err := intent.VerifyRefusal(jws, c.config.Bank.Key)
 	if err != nil {
 		return c.refuse(intent.MediaRefusal, err)
@@ -149,7 +151,11 @@ func (c *Client) takeRefusal(ctx context.Context, jws []byte) error {
 		if r.Status.Terminal() {
 			return errUnchanged
 		}
+		if bytes.Equal(r.Refusal, jws) {
+			return errUnchanged
+		}
 		r.Refusal = jws
+		r.By["refused"] = by // each refusal is news
 		return nil
 	})
 	if err != nil {
@@ -158,5 +164,5 @@ func (c *Client) takeRefusal(ctx context.Context, jws []byte) error {
 		}
 		return c.refuse(intent.MediaRefusal, err)
 	}
-	return c.tell(ctx, rec, NewsRefused, "refused "+refusal.At.String()+" "+string(refusal.Reason))
+	return c.tell(ctx, rec, NewsRefused, "refused", by)
 }

@@ -79,7 +79,7 @@ func (d *Device) receive(ctx context.Context, l *session) error {
 		}
 		var r *outcome
 		var c cursors
-		err := d.s.update(ctx, func(t *tx) (err error) {
+		err := d.inbox.update(ctx, func(t *tx) (err error) {
 			r, c, err = d.apply(t, batch)
 			return err
 		})

@@ -92,10 +92,13 @@ func compare(a, b []string) Result {
 	if near(strings.Join(a, ""), strings.Join(b, "")) {
 		return Close
 	}
-	if len(a) > len(b) {
-		a, b = b, a
+	switch {
+	case len(a) > len(b):
+		return aligned(b, a)
+	case len(a) < len(b):
+		return aligned(a, b)
 	}
-	return aligned(a, b)
+	return max(aligned(a, b), aligned(b, a))
 }
 
 // core returns the words without titles and legal forms, unless nothing else is left.
@@ -110,27 +113,25 @@ func core(words []string) []string {
 // aligned reports Close when every word of the shorter name has its own counterpart in the longer one, at least one of them in full
 // and not only by its initial, and no more words are missing than found.
 func aligned(short, long []string) Result {
-	used := make([]bool, len(long))
-	full := 0
-	for _, w := range short {
-		at, grade := -1, 0
-		for i, x := range long {
-			if used[i] {
+	used, found, full := make([]bool, len(long)), make([]bool, len(short)), 0
+	for grade := 3; grade > 0; grade-- { // the best pairs first, so that an initial does not take another word's place
+		for i, w := range short {
+			at := -1
+			for j, x := range long {
+				if at < 0 && !used[j] && alike(w, x) >= grade {
+					at = j
+				}
+			}
+			if found[i] || at < 0 {
 				continue
 			}
-			if g := alike(w, x); g > grade {
-				at, grade = i, g
+			used[at], found[i] = true, true
+			if grade >= 2 && len(w) >= 3 {
+				full++
 			}
 		}
-		if at < 0 {
-			return Different
-		}
-		used[at] = true
-		if grade >= 2 && len(w) >= 3 {
-			full++
-		}
 	}
-	if full == 0 || len(long)-len(short) > len(short) || (len(short) == 1 && len(long) > 1 && len(short[0]) < 4) {
+	if slices.Contains(found, false) || full == 0 || len(long)-len(short) > len(short) || (len(short) == 1 && len(long) > 1 && len(short[0]) < 4) {
 		return Different
 	}
 	return Close
@@ -149,8 +150,12 @@ func alike(a, b string) int {
 	return 0
 }
 
-// near reports whether one typing error (two in 12 letters and more) makes one word the other: none in words of under 4 letters.
+// near reports whether one typing error (two in 12 letters and more) makes one word the other: none in words of under 4 letters, and
+// none in digits, of which each counts.
 func near(a, b string) bool {
+	if digits(a) != digits(b) {
+		return false
+	}
 	x, y := []rune(a), []rune(b)
 	if len(x) > len(y) {
 		x, y = y, x
@@ -163,6 +168,15 @@ func near(a, b string) bool {
 		allowed = 1
 	}
 	return len(y)-len(x) <= allowed && distance(x, y) <= allowed
+}
+
+func digits(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, s)
 }
 
 // distance is the optimal string alignment distance: insert, delete, replace or swap two neighbours.
