@@ -50,11 +50,6 @@ type session struct {
 	stmts map[string]*sql.Stmt
 }
 
-func newSession(db *sql.DB) (*session, error) {
-	conn, err := db.Conn(context.Background())
-	return &session{conn, map[string]*sql.Stmt{}}, err
-}
-
 type job struct {
 	f    func(*Tx) error
 	err  error
@@ -112,24 +107,17 @@ func (db *DB) open(path, schema string) (err error) {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
-	w, err := newSession(db.write)
-	if err != nil {
+	db.writer.stmts = map[string]*sql.Stmt{}
+	if db.writer.conn, err = db.write.Conn(context.Background()); err != nil {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
-	db.writer = *w
 	if db.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
 	for range maxReaders {
-		r, err := newSession(db.read)
-		if err != nil {
-			db.write.Close()
-			db.read.Close()
-			return fmt.Errorf("sqlitedb: %w", err)
-		}
-		db.readers <- r
+		db.readers <- &session{stmts: map[string]*sql.Stmt{}} // connected by the first View that takes it
 	}
 	return nil
 }
@@ -187,6 +175,9 @@ func (c *session) exec(statement string) error {
 }
 
 func (c *session) close() error {
+	if c.conn == nil {
+		return nil
+	}
 	for _, s := range c.stmts {
 		s.Close()
 	}
@@ -236,6 +227,11 @@ func (db *DB) View(ctx context.Context, f func(*Tx) error) (err error) {
 	case <-db.stop:
 		return sql.ErrConnDone
 	default:
+	}
+	if r.conn == nil {
+		if r.conn, err = db.read.Conn(context.Background()); err != nil {
+			return err
+		}
 	}
 	if err := r.exec("BEGIN"); err != nil {
 		return err
