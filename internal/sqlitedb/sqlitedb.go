@@ -99,6 +99,10 @@ func (db *DB) open(path, schema string) (err error) {
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
 	db.write.SetMaxOpenConns(1)
+	if err = foldLog(db.write); err != nil {
+		db.write.Close()
+		return err
+	}
 	if _, err = db.write.Exec(schema); err != nil {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: schema: %w", err)
@@ -118,6 +122,20 @@ func (db *DB) open(path, schema string) (err error) {
 	}
 	for range maxReaders {
 		db.readers <- &session{stmts: map[string]*sql.Stmt{}} // connected by the first View that takes it
+	}
+	return nil
+}
+
+// foldLog moves the log into the file and fsyncs it, before anything in it is believed. After a failed fsync Linux keeps the pages as if
+// they were clean: the commit that failed can then be read back from the log by the next process, though no disk has it, and would be
+// lost with the power. Written again as pages of the file, it is either on disk or an error here.
+func foldLog(db *sql.DB) error {
+	var busy, frames, folded int
+	if err := db.QueryRow("PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &folded); err != nil {
+		return fmt.Errorf("sqlitedb: fold the log: %w", err)
+	}
+	if busy != 0 {
+		return errors.New("sqlitedb: fold the log: something else reads the file")
 	}
 	return nil
 }
