@@ -67,8 +67,9 @@ type Client struct {
 	onText    func(context.Context, Text) error
 	onPayment func(context.Context, Payment) error
 
-	mu       sync.Mutex // guards verified
-	verified map[payments.IntentID]verified
+	mu        sync.Mutex // guards what follows, which saves verifying what the store holds again
+	verified  map[payments.IntentID]verified
+	enrolment map[Role]intent.Enrolment
 }
 
 // Errors that callers tell apart.
@@ -94,7 +95,7 @@ func Open(ctx context.Context, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, device: d, log: c.Log, verified: map[payments.IntentID]verified{}}
+	client := &Client{config: c, device: d, log: c.Log, verified: map[payments.IntentID]verified{}, enrolment: map[Role]intent.Enrolment{}}
 	client.records.init(d)
 	d.Handle(client.handle)
 	return client, nil

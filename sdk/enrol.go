@@ -78,6 +78,12 @@ func (c *Client) Enrolment(ctx context.Context, role Role) (intent.Enrolment, er
 	if c.config.Bank == nil {
 		return intent.Enrolment{}, ErrNoBank
 	}
+	c.mu.Lock()
+	e, ok := c.enrolment[role]
+	c.mu.Unlock()
+	if ok {
+		return e, nil
+	}
 	jws, err := c.device.Get(ctx, bucketKeys, keyEnrolment+" "+string(role))
 	if errors.Is(err, device.ErrNotFound) {
 		return intent.Enrolment{}, ErrNotEnrolled
@@ -85,7 +91,13 @@ func (c *Client) Enrolment(ctx context.Context, role Role) (intent.Enrolment, er
 	if err != nil {
 		return intent.Enrolment{}, err
 	}
-	return intent.VerifyEnrolment(jws, c.config.Bank.Key)
+	if e, err = intent.VerifyEnrolment(jws, c.config.Bank.Key); err != nil {
+		return intent.Enrolment{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.enrolment[role] = e
+	return e, nil
 }
 
 // takeFromBank takes a statement of the own bank. Only its device may bring one, and only its key may have signed it.
@@ -126,6 +138,9 @@ func (c *Client) takeEnrolment(ctx context.Context, jws []byte) error {
 	if err := c.device.Put(ctx, bucketKeys, keyEnrolment+" "+string(role), jws); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	delete(c.enrolment, role)
+	c.mu.Unlock()
 	c.emit("key enrolled", "", "", string(role)+", "+e.Profile)
 	c.records.changed(keyEnrolment)
 	return nil
