@@ -325,6 +325,7 @@ var (
 	ErrDuplicate  = errors.New("journal: the message was recorded before")
 	ErrUnbalanced = errors.New("journal: ledger entry does not sum to zero")
 	ErrInvalid    = errors.New("journal: invalid step")
+	ErrClosed     = errors.New("journal: closed")
 	ErrBroken     = errors.New("journal: a write failed and it is not known what is on disk; open the journal again")
 )
 
