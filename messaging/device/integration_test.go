@@ -69,6 +69,7 @@ func newRealNode(t testing.TB, r *realRelay, name string) *node {
 }
 
 func TestWithRelay(t *testing.T) {
+	t.Parallel()
 	r := newRealRelay(t)
 	a, b, c := newRealNode(t, r, "a").start().online(), newRealNode(t, r, "b").start().online(), newRealNode(t, r, "c").start().online()
 	ctx := context.Background()

@@ -337,7 +337,10 @@ func (o *outgoing) fetch(ctx context.Context, id outbox.ID, fresh bool) (*packet
 		}
 		s := o.d.mls.Session(t, p.Chat)
 		epoch, err := s.Epoch()
-		if err != nil {
+		if errors.Is(err, mlsgroup.ErrNoGroup) {
+			p = nil
+			return nil
+		} else if err != nil {
 			return err
 		}
 		if epoch == p.Epoch {
