@@ -23,6 +23,7 @@ import (
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
 	"github.com/parleypay/parley/messaging/device"
+	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/intent"
 )
 
@@ -65,6 +66,10 @@ type Client struct {
 
 	onText    func(context.Context, Text) error
 	onPayment func(context.Context, Payment) error
+
+	mu        sync.Mutex // guards what follows, which saves verifying what the store holds again
+	verified  map[payments.IntentID]verified
+	enrolment map[Role]intent.Enrolment
 }
 
 // Errors that callers tell apart.
@@ -90,7 +95,7 @@ func Open(ctx context.Context, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, device: d, log: c.Log}
+	client := &Client{config: c, device: d, log: c.Log, verified: map[payments.IntentID]verified{}, enrolment: map[Role]intent.Enrolment{}}
 	client.records.init(d)
 	d.Handle(client.handle)
 	return client, nil
@@ -112,9 +117,6 @@ func (c *Client) OnPayment(h func(context.Context, Payment) error) { c.onPayment
 
 // Run keeps the client online until ctx ends, and returns after what it has begun is durable.
 func (c *Client) Run(ctx context.Context) error {
-	if err := c.resume(ctx); err != nil {
-		return err
-	}
 	return c.device.Run(ctx)
 }
 
@@ -142,9 +144,9 @@ func (c *Client) SendText(ctx context.Context, chat messaging.ChatID, text strin
 	return err
 }
 
-// sendPart sends one payment object.
-func (c *Client) sendPart(ctx context.Context, chat messaging.ChatID, key, mediaType string, body []byte, fallback string) error {
-	_, err := c.device.Send(ctx, chat, content.Payment(mediaType, body, fallback), device.SendOptions{Key: key})
+// sendPart sends one payment object. values become durable together with it.
+func (c *Client) sendPart(ctx context.Context, chat messaging.ChatID, key, mediaType string, body []byte, fallback string, values ...device.Value) error {
+	_, err := c.device.Send(ctx, chat, content.Payment(mediaType, body, fallback), device.SendOptions{Key: key, Put: values})
 	return err
 }
 

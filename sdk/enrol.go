@@ -1,12 +1,14 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/rand"
 	"errors"
 	"time"
 
+	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/device"
 	"github.com/parleypay/parley/payments/intent"
 )
@@ -76,6 +78,12 @@ func (c *Client) Enrolment(ctx context.Context, role Role) (intent.Enrolment, er
 	if c.config.Bank == nil {
 		return intent.Enrolment{}, ErrNoBank
 	}
+	c.mu.Lock()
+	e, ok := c.enrolment[role]
+	c.mu.Unlock()
+	if ok {
+		return e, nil
+	}
 	jws, err := c.device.Get(ctx, bucketKeys, keyEnrolment+" "+string(role))
 	if errors.Is(err, device.ErrNotFound) {
 		return intent.Enrolment{}, ErrNotEnrolled
@@ -83,7 +91,13 @@ func (c *Client) Enrolment(ctx context.Context, role Role) (intent.Enrolment, er
 	if err != nil {
 		return intent.Enrolment{}, err
 	}
-	return intent.VerifyEnrolment(jws, c.config.Bank.Key)
+	if e, err = intent.VerifyEnrolment(jws, c.config.Bank.Key); err != nil {
+		return intent.Enrolment{}, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.enrolment[role] = e
+	return e, nil
 }
 
 // takeFromBank takes a statement of the own bank. Only its device may bring one, and only its key may have signed it.
@@ -97,11 +111,11 @@ func (c *Client) takeFromBank(ctx context.Context, m device.Message, mediaType s
 	case intent.MediaPayeeCheck:
 		return c.takePayeeCheck(ctx, jws)
 	case intent.MediaReceipt:
-		return c.takeReceipt(ctx, jws)
+		return c.takeReceipt(ctx, m.ID, jws)
 	case intent.MediaCredited:
-		return c.takeCredited(ctx, jws)
+		return c.takeCredited(ctx, m.ID, jws)
 	default:
-		return c.takeRefusal(ctx, jws)
+		return c.takeRefusal(ctx, m.ID, jws)
 	}
 }
 
@@ -124,12 +138,15 @@ func (c *Client) takeEnrolment(ctx context.Context, jws []byte) error {
 	if err := c.device.Put(ctx, bucketKeys, keyEnrolment+" "+string(role), jws); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	delete(c.enrolment, role)
+	c.mu.Unlock()
 	c.emit("key enrolled", "", "", string(role)+", "+e.Profile)
 	c.records.changed(keyEnrolment)
 	return nil
 }
 
-func (c *Client) takeRefusal(ctx context.Context, jws []byte) error {
+func (c *Client) takeRefusal(ctx context.Context, by messaging.MessageID, jws []byte) error {
 	refusal, err := intent.VerifyRefusal(jws, c.config.Bank.Key)
 	if err != nil {
 		return c.refuse(intent.MediaRefusal, err)
@@ -149,7 +166,11 @@ func (c *Client) takeRefusal(ctx context.Context, jws []byte) error {
 		if r.Status.Terminal() {
 			return errUnchanged
 		}
+		if bytes.Equal(r.Refusal, jws) {
+			return errUnchanged
+		}
 		r.Refusal = jws
+		r.By["refused"] = by // each refusal is news
 		return nil
 	})
 	if err != nil {
@@ -158,5 +179,5 @@ func (c *Client) takeRefusal(ctx context.Context, jws []byte) error {
 		}
 		return c.refuse(intent.MediaRefusal, err)
 	}
-	return c.tell(ctx, rec, NewsRefused, "refused "+refusal.At.String()+" "+string(refusal.Reason))
+	return c.tell(ctx, rec, NewsRefused, "refused", by)
 }

@@ -55,13 +55,10 @@ func (c *Client) RequestPayment(ctx context.Context, chat messaging.ChatID, o Or
 	if err != nil {
 		return Payment{}, err
 	}
-	if err := c.sendRequest(ctx, rec); err != nil {
-		return Payment{}, err
-	}
 	return c.view(rec, "")
 }
 
-// orderIntent returns the intent of the order with that key, and makes it on first use.
+// orderIntent returns the intent of the order with that key, or a new one that newRequest binds to the key.
 func (c *Client) orderIntent(ctx context.Context, key string) (payments.IntentID, error) {
 	if key != "" {
 		id, err := c.device.Get(ctx, bucketOrders, key)
@@ -72,11 +69,7 @@ func (c *Client) orderIntent(ctx context.Context, key string) (payments.IntentID
 			return "", err
 		}
 	}
-	id, err := payments.NewIntentID(time.Now(), nil)
-	if err != nil || key == "" {
-		return id, err
-	}
-	return id, c.device.Put(ctx, bucketOrders, key, []byte(id))
+	return payments.NewIntentID(time.Now(), nil)
 }
 
 func (c *Client) newRequest(ctx context.Context, chat messaging.ChatID, id payments.IntentID, o Order) (record, error) {
@@ -109,10 +102,24 @@ func (c *Client) newRequest(ctx context.Context, chat messaging.ChatID, id payme
 	if err != nil {
 		return record{}, err
 	}
-	return c.records.update(ctx, id, func(r *record) error {
+	text := "Payment request: " + request.Amount.String()
+	if o.Item != "" {
+		text += " for " + o.Item
+	}
+	send := func(ctx context.Context, rec record, values []device.Value) error {
+		if o.Key != "" {
+			values = append(values, device.Value{Bucket: bucketOrders, Key: o.Key, Value: []byte(id)})
+		}
+		return c.sendPart(ctx, chat, "request "+string(id), intent.MediaRequest, jws, text, values...)
+	}
+	rec, err := c.records.updateWith(ctx, id, send, func(r *record) error {
 		*r = record{Intent: id, Role: Payee, Chat: chat, Status: lifecycle.Created, Request: jws}
 		return nil
 	})
+	if err == nil {
+		c.emit("request sent", string(id), string(rec.Status), o.Amount.String())
+	}
+	return rec, err
 }
 
 func accountIn(e intent.Enrolment, currency payments.Currency) (intent.EnrolledAccount, bool) {
@@ -122,24 +129,6 @@ func accountIn(e intent.Enrolment, currency payments.Currency) (intent.EnrolledA
 		}
 	}
 	return intent.EnrolledAccount{}, false
-}
-
-func (c *Client) sendRequest(ctx context.Context, rec record) error {
-	request, _, err := intent.VerifyRequest(rec.Request)
-	if err != nil {
-		return err
-	}
-	text := "Payment request: " + request.Amount.String()
-	if len(request.Items) > 0 {
-		text += " for " + request.Items[0].Name
-	}
-	if err := c.sendPart(ctx, rec.Chat, "request "+string(rec.Intent), intent.MediaRequest, rec.Request, text); err != nil {
-		return err
-	}
-	if rec.Status == lifecycle.Created {
-		c.emit("request sent", string(rec.Intent), string(rec.Status), request.Amount.String())
-	}
-	return nil
 }
 
 // Cancel withdraws a request. It stops a payment only if the payer's bank hears of it before it submits; a credit may still come.
@@ -159,7 +148,7 @@ func (c *Client) Cancel(ctx context.Context, id payments.IntentID, reason string
 }
 
 // takeCredited takes the own bank's word that money has arrived.
-func (c *Client) takeCredited(ctx context.Context, jws []byte) error {
+func (c *Client) takeCredited(ctx context.Context, by messaging.MessageID, jws []byte) error {
 	credit, err := intent.VerifyCredited(jws, c.config.Bank.Key)
 	if err != nil {
 		return c.refuse(intent.MediaCredited, err)
@@ -175,11 +164,12 @@ func (c *Client) takeCredited(ctx context.Context, jws []byte) error {
 		if r.Credit != nil {
 			return errUnchanged
 		}
-		request, _, err := intent.VerifyRequest(r.Request)
+		request, _, err := c.request(*r)
 		if err != nil {
 			return err
 		}
 		r.Credit = jws
+		r.bring(newsCredit, by)
 		if credit.Amount == request.Amount && credit.Account == request.Creditor.Account {
 			r.Status, r.Reason = lifecycle.Settled, ""
 		} else {
@@ -195,10 +185,12 @@ func (c *Client) takeCredited(ctx context.Context, jws []byte) error {
 	}
 	c.emit("credit opened", string(rec.Intent), string(rec.Status), credit.Amount.String())
 	if rec.Status != lifecycle.Settled {
-		return c.tell(ctx, rec, NewsStatus, "credited otherwise")
+		return c.tell(ctx, rec, NewsStatus, newsCredit, by)
 	}
-	return c.tell(ctx, rec, NewsCredited, "credited")
+	return c.tell(ctx, rec, NewsCredited, newsCredit, by)
 }
+
+const newsCredit = "credited"
 
 // takePassedReceipt notes what the payer says its bank said. It is not verified and decides nothing.
 func (c *Client) takePassedReceipt(ctx context.Context, m device.Message, jws []byte) error {
@@ -214,6 +206,7 @@ func (c *Client) takePassedReceipt(ctx context.Context, m device.Message, jws []
 			return errUnchanged
 		}
 		r.PayerSays = status
+		r.bring("receipt "+string(status), m.ID)
 		return nil
 	})
 	if err != nil {
@@ -223,7 +216,7 @@ func (c *Client) takePassedReceipt(ctx context.Context, m device.Message, jws []
 		return c.refuse(intent.MediaReceipt, err)
 	}
 	c.emit("receipt shown", string(id), string(status), "")
-	return c.tell(ctx, rec, NewsReceipt, "receipt "+string(status))
+	return c.tell(ctx, rec, NewsReceipt, "receipt "+string(status), m.ID)
 }
 
 // peekReceipt reads intent and status out of a receipt without verifying it.
@@ -265,6 +258,7 @@ func (c *Client) takeWithdrawal(ctx context.Context, m device.Message, mediaType
 			return errUnchanged // too late: the bank's word counts
 		}
 		r.Status, r.Reason = status, w.Reason
+		r.bring("status "+string(status), m.ID)
 		return nil
 	})
 	if err != nil {
@@ -276,5 +270,5 @@ func (c *Client) takeWithdrawal(ctx context.Context, m device.Message, mediaType
 	if rec.Status != status {
 		return nil
 	}
-	return c.tell(ctx, rec, NewsStatus, "status "+string(status))
+	return c.tell(ctx, rec, NewsStatus, "status "+string(status), m.ID)
 }

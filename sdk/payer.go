@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -36,10 +37,12 @@ func (c *Client) takeRequest(ctx context.Context, m device.Message, jws []byte) 
 	if err != nil {
 		return c.refuse(intent.MediaRequest, err)
 	}
+	c.noteVerified(string(jws), request, hash)
 	rec, err := c.records.update(ctx, request.Intent, func(r *record) error {
 		switch {
 		case r.Request == nil:
 			*r = record{Intent: request.Intent, Role: Payer, Chat: m.Chat, Status: lifecycle.Presented, Request: jws}
+			r.bring("requested", m.ID)
 			return nil
 		case r.Role != Payer || r.Chat != m.Chat:
 			return errors.New("the intent is known from another chat")
@@ -56,7 +59,7 @@ func (c *Client) takeRequest(ctx context.Context, m device.Message, jws []byte) 
 		return c.refuse(intent.MediaRequest, err)
 	}
 	c.emit("request opened", string(request.Intent), string(rec.Status), request.Amount.String())
-	return c.tell(ctx, rec, NewsRequested, "requested")
+	return c.tell(ctx, rec, NewsRequested, "requested", m.ID)
 }
 
 // Check asks the own bank who owns the payee's account, and waits for its signed answer. Cancelling ctx ends the wait. A bank that
@@ -70,26 +73,24 @@ func (c *Client) Check(ctx context.Context, id payments.IntentID) (intent.PayeeC
 	if err != nil {
 		return intent.PayeeCheck{}, err
 	}
-	rec, err := c.records.update(ctx, id, func(r *record) error {
-		if err := r.payable(); err != nil {
-			return err
-		}
-		r.Asked++
-		r.Check, r.Refusal = nil, nil
-		return nil
+	before, err := c.records.load(ctx, id)
+	if err == nil {
+		err = before.payable()
+	}
+	if err != nil {
+		return intent.PayeeCheck{}, err
+	}
+	body, err := intent.Check{Request: before.Request, DebtorAccount: enrolment.Accounts[0].Account}.Encode()
+	if err != nil {
+		return intent.PayeeCheck{}, err
+	}
+	if err := c.sendPart(ctx, chat, "", intent.MediaCheck, body, "Payee check of a payment request"); err != nil {
+		return intent.PayeeCheck{}, err
+	}
+	c.emit("check asked", string(id), string(before.Status), "")
+	rec, err := c.records.await(ctx, id, func(r *record) bool {
+		return !bytes.Equal(r.Check, before.Check) || !bytes.Equal(r.Refusal, before.Refusal) || r.Status.Terminal()
 	})
-	if err != nil {
-		return intent.PayeeCheck{}, err
-	}
-	body, err := intent.Check{Request: rec.Request, DebtorAccount: enrolment.Accounts[0].Account}.Encode()
-	if err != nil {
-		return intent.PayeeCheck{}, err
-	}
-	if err := c.sendPart(ctx, chat, fmt.Sprintf("check %s %d", id, rec.Asked), intent.MediaCheck, body, "Payee check of a payment request"); err != nil {
-		return intent.PayeeCheck{}, err
-	}
-	c.emit("check asked", string(id), string(rec.Status), "")
-	rec, err = c.records.await(ctx, id, func(r *record) bool { return r.Check != nil || r.Refusal != nil || r.Status.Terminal() })
 	if err != nil {
 		return intent.PayeeCheck{}, err
 	}
@@ -97,12 +98,13 @@ func (c *Client) Check(ctx context.Context, id payments.IntentID) (intent.PayeeC
 	switch {
 	case err != nil:
 		return intent.PayeeCheck{}, err
-	case p.Refusal != nil:
+	case !bytes.Equal(rec.Check, before.Check):
+		return *p.Check, nil
+	case p.Refusal != nil && !bytes.Equal(rec.Refusal, before.Refusal):
 		return intent.PayeeCheck{}, &Refused{*p.Refusal}
-	case p.Check == nil:
+	default:
 		return intent.PayeeCheck{}, fmt.Errorf("sdk: the payment is %s", p.Status)
 	}
-	return *p.Check, nil
 }
 
 // payable says why a record cannot be checked, approved or declined, or nil.
@@ -158,11 +160,14 @@ func (c *Client) Approve(ctx context.Context, id payments.IntentID, o ApproveOpt
 	if err != nil {
 		return err
 	}
-	rec, err := c.records.update(ctx, id, func(r *record) error {
+	send := func(ctx context.Context, rec record, values []device.Value) error {
+		return c.sendMandate(ctx, chat, rec, values)
+	}
+	rec, err := c.records.updateWith(ctx, id, send, func(r *record) error {
 		if err := r.payable(); err != nil {
 			return err
 		}
-		request, hash, err := intent.VerifyRequest(r.Request)
+		request, hash, err := c.request(*r)
 		if err != nil {
 			return err
 		}
@@ -179,19 +184,17 @@ func (c *Client) Approve(ctx context.Context, id payments.IntentID, o ApproveOpt
 	if err != nil {
 		return err
 	}
-	if err := c.sendMandate(ctx, chat, rec); err != nil {
-		return err
-	}
 	c.emit("mandate sent", string(id), string(rec.Status), "")
 	return nil
 }
 
-func (c *Client) sendMandate(ctx context.Context, chat messaging.ChatID, rec record) error {
+// sendMandate puts the mandate into the outbox, in one step with values.
+func (c *Client) sendMandate(ctx context.Context, chat messaging.ChatID, rec record, values []device.Value) error {
 	body, err := intent.Approval{Request: rec.Request, Mandate: rec.Mandate}.Encode()
 	if err != nil {
 		return err
 	}
-	return c.sendPart(ctx, chat, fmt.Sprintf("mandate %s %d", rec.Intent, rec.Mandates), intent.MediaMandate, body, "Approval of a payment")
+	return c.sendPart(ctx, chat, fmt.Sprintf("mandate %s %d", rec.Intent, rec.Mandates), intent.MediaMandate, body, "Approval of a payment", values...)
 }
 
 // Decline refuses to pay, towards the payee and the own bank. reason is a word of at most
@@ -201,7 +204,12 @@ func (c *Client) Decline(ctx context.Context, id payments.IntentID, reason strin
 	if err != nil {
 		return err
 	}
-	rec, err := c.records.update(ctx, id, func(r *record) error {
+	key, checked := "decline "+string(id), false
+	send := func(ctx context.Context, rec record, values []device.Value) error {
+		return c.sendPart(ctx, rec.Chat, key, intent.MediaDecline, body, "Payment declined", values...)
+	}
+	rec, err := c.records.updateWith(ctx, id, send, func(r *record) error {
+		checked = r.Check != nil
 		if r.Status == lifecycle.Declined {
 			return errUnchanged
 		}
@@ -214,12 +222,8 @@ func (c *Client) Decline(ctx context.Context, id payments.IntentID, reason strin
 	if err != nil {
 		return err
 	}
-	key := "decline " + string(id)
-	if err := c.sendPart(ctx, rec.Chat, key, intent.MediaDecline, body, "Payment declined"); err != nil {
-		return err
-	}
 	c.emit("decline sent", string(id), string(rec.Status), reason)
-	if rec.Asked > 0 { // otherwise the bank has never heard of it
+	if checked { // otherwise the bank may never have heard of it, and lets it expire
 		chat, err := c.bankChat(ctx)
 		if err != nil {
 			return err
@@ -228,7 +232,14 @@ func (c *Client) Decline(ctx context.Context, id payments.IntentID, reason strin
 			return err
 		}
 	}
-	return c.tell(ctx, rec, NewsStatus, "status "+string(rec.Status))
+	if c.onPayment == nil {
+		return nil
+	}
+	p, err := c.view(rec, NewsStatus)
+	if err != nil {
+		return err
+	}
+	return c.onPayment(ctx, p)
 }
 
 // Wait returns a payment when its status is final, or when the own bank has refused the latest check or mandate (see
@@ -243,31 +254,25 @@ func (c *Client) Wait(ctx context.Context, id payments.IntentID) (Payment, error
 	return p, errors.Join(err, viewErr)
 }
 
-// passReceipt puts the final receipt into the chat where the money was asked for.
-func (c *Client) passReceipt(ctx context.Context, rec record) error {
-	if !rec.Status.Terminal() || rec.Receipt == nil || rec.told(toldPassed) {
-		return nil
-	}
-	if err := c.sendPart(ctx, rec.Chat, "receipt "+string(rec.Intent), intent.MediaReceipt, rec.Receipt, "Receipt: "+string(rec.Status)); err != nil {
-		return err
-	}
-	c.emit("receipt passed on", string(rec.Intent), string(rec.Status), "")
-	_, err := c.records.update(ctx, rec.Intent, func(r *record) error { r.setTold(toldPassed); return nil })
-	return err
-}
-
 // takeReceipt takes the own bank's word on a payment.
-func (c *Client) takeReceipt(ctx context.Context, jws []byte) error {
+func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []byte) error {
 	receipt, err := intent.VerifyReceipt(jws, c.config.Bank.Key)
 	if err != nil {
 		return c.refuse(intent.MediaReceipt, err)
 	}
-	moved := false
-	rec, err := c.records.update(ctx, receipt.Intent, func(r *record) error {
+	moved, passed := false, false
+	save := func(ctx context.Context, rec record, values []device.Value) error {
+		if passed = rec.Status.Terminal(); !passed {
+			return c.records.save(ctx, rec, values)
+		}
+		// The final receipt goes on into the chat where the money was asked for.
+		return c.sendPart(ctx, rec.Chat, "receipt "+string(rec.Intent)+" "+string(rec.Status), intent.MediaReceipt, jws, "Receipt: "+string(rec.Status), values...)
+	}
+	rec, err := c.records.updateWith(ctx, receipt.Intent, save, func(r *record) error {
 		if r.Request == nil || r.Role != Payer {
 			return errors.New("no such payment here")
 		}
-		request, hash, err := intent.VerifyRequest(r.Request)
+		request, hash, err := c.request(*r)
 		if err != nil {
 			return err
 		}
@@ -288,6 +293,7 @@ func (c *Client) takeReceipt(ctx context.Context, jws []byte) error {
 		if r.Reason == "" {
 			r.Reason = receipt.ISO.Reason
 		}
+		r.bring("status "+string(status), by)
 		return nil
 	})
 	if err != nil {
@@ -299,10 +305,10 @@ func (c *Client) takeReceipt(ctx context.Context, jws []byte) error {
 	if moved {
 		c.emit("receipt opened", string(rec.Intent), string(rec.Status), rec.Reason)
 	}
-	if err := c.passReceipt(ctx, rec); err != nil {
-		return err
+	if passed {
+		c.emit("receipt passed on", string(rec.Intent), string(rec.Status), "")
 	}
-	return c.tell(ctx, rec, NewsStatus, "status "+string(rec.Status))
+	return c.tell(ctx, rec, NewsStatus, "status "+string(rec.Status), by)
 }
 
 // takePayeeCheck takes the answer that Check waits for.
@@ -315,8 +321,11 @@ func (c *Client) takePayeeCheck(ctx context.Context, jws []byte) error {
 		if r.Request == nil || r.Role != Payer {
 			return errors.New("no such payment here")
 		}
-		if _, hash, err := intent.VerifyRequest(r.Request); err != nil || hash != check.RequestHash {
+		if _, hash, err := c.request(*r); err != nil || hash != check.RequestHash {
 			return errors.New("the check is about other terms")
+		}
+		if bytes.Equal(r.Check, jws) {
+			return errUnchanged
 		}
 		r.Check = jws
 		return nil
@@ -329,47 +338,4 @@ func (c *Client) takePayeeCheck(ctx context.Context, jws []byte) error {
 	}
 	c.emit("check opened", string(rec.Intent), string(rec.Status), string(check.Result))
 	return nil
-}
-
-// resume sends again what a crash may have left between the store and the outbox. Sending is idempotent.
-func (c *Client) resume(ctx context.Context) error {
-	open, err := c.device.Keys(ctx, bucketOpen)
-	if err != nil {
-		return err
-	}
-	for _, id := range open {
-		rec, err := c.records.load(ctx, payments.IntentID(id))
-		if errors.Is(err, device.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		switch {
-		case rec.Role == Payee && rec.Status == lifecycle.Created:
-			err = c.sendRequest(ctx, rec)
-		case rec.Role == Payer && rec.Status.Terminal():
-			err = c.passReceipt(ctx, rec)
-		case rec.Role == Payer && rec.Mandate != nil && rec.Refusal == nil && !rec.Status.MayHaveLeft():
-			err = c.resumeMandate(ctx, rec)
-		}
-		if err != nil {
-			c.log.Error("sdk: resume", "intent", id, "error", err)
-		}
-	}
-	return nil
-}
-
-// resumeMandate sends a mandate whose sending a crash may have prevented. The chat with the bank exists: the check went through it.
-func (c *Client) resumeMandate(ctx context.Context, rec record) error {
-	chats, err := c.device.Chats(ctx)
-	if err != nil {
-		return err
-	}
-	for _, chat := range chats {
-		if c.config.Bank != nil && chat.Peer.Device == c.config.Bank.Device {
-			return c.sendMandate(ctx, chat.ID, rec)
-		}
-	}
-	return ErrNoBank
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/parleypay/parley/messaging"
@@ -25,77 +24,103 @@ type record struct {
 
 	Request []byte // JWS
 	Check   []byte `json:",omitempty"` // JWS, the latest
-	Mandate []byte `json:",omitempty"` // JWS; set before it is sent
+	Mandate []byte `json:",omitempty"` // JWS
 	Refusal []byte `json:",omitempty"` // JWS, about the latest check or mandate
 	Receipt []byte `json:",omitempty"` // JWS, the latest
 	Credit  []byte `json:",omitempty"` // JWS
 
-	Asked     int             `json:",omitempty"` // payee checks asked for
 	Seq       uint64          `json:",omitempty"` // of the latest receipt
 	Mandates  int             `json:",omitempty"` // mandates signed
 	PayerSays lifecycle.State `json:",omitempty"`
-	Told      []string        `json:",omitempty"` // the news that the handler has taken
+
+	// By names, for each piece of news, the message that brought it. The same message again means that the handler has not taken
+	// the news yet; another message with the same content is a repetition.
+	By map[string]messaging.MessageID `json:",omitempty"`
 }
 
-// open reports whether something is still expected or to be done.
-func (r *record) open() bool {
-	if r.Role == Payee {
-		return !r.Status.Terminal()
+// bring notes that a message brought a piece of news, unless another did before.
+func (r *record) bring(news string, by messaging.MessageID) {
+	if _, known := r.By[news]; known {
+		return
 	}
-	return !r.Status.Terminal() || r.Mandate != nil && !slices.Contains(r.Told, toldPassed)
-}
-
-const (
-	bucketOpen = "sdk.open" // intents of open records, so that a start does not read all there ever were
-	toldPassed = "passed"   // the final receipt is in the chat's outbox
-	maxTold    = 64
-)
-
-func (r *record) told(key string) bool { return slices.Contains(r.Told, key) }
-
-func (r *record) setTold(key string) {
-	if !r.told(key) && len(r.Told) < maxTold {
-		r.Told = append(r.Told, key)
+	if r.By == nil {
+		r.By = map[string]messaging.MessageID{}
 	}
+	r.By[news] = by
 }
+
+// cacheMax bounds the records kept in memory. The store is used by one process at a time, so that they cannot be stale.
+const cacheMax = 2048
 
 // records is the store of payments, with a way to wait for changes.
 type records struct {
 	device *device.Device
 	locks  locks
-	mu     sync.Mutex // guards what follows
-	watch  map[string]chan struct{}
-	// enrolRefusal is the answer to the latest Enrol.
-	enrolRefusal *intent.Refusal
+
+	mu           sync.Mutex // guards what follows
+	watch        map[string]chan struct{}
+	cache        map[payments.IntentID]record
+	enrolRefusal *intent.Refusal // the answer to the latest Enrol
 }
 
 func (r *records) init(d *device.Device) {
-	r.device, r.watch = d, map[string]chan struct{}{}
+	r.device, r.watch, r.cache = d, map[string]chan struct{}{}, map[payments.IntentID]record{}
 }
 
+// load returns a record, or device.ErrNotFound. What it refers to must not be changed.
 func (r *records) load(ctx context.Context, id payments.IntentID) (record, error) {
+	r.mu.Lock()
+	rec, ok := r.cache[id]
+	r.mu.Unlock()
+	if ok {
+		return rec, nil
+	}
 	raw, err := r.device.Get(ctx, bucketRecords, string(id))
 	if err != nil {
 		return record{}, err
 	}
-	var rec record
 	if err := json.Unmarshal(raw, &rec); err != nil {
 		return record{}, fmt.Errorf("sdk: the record of %s is damaged: %w", id, err)
 	}
 	return rec, nil
 }
 
+func (r *records) keep(rec record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.cache) >= cacheMax {
+		clear(r.cache)
+	}
+	r.cache[rec.Intent] = rec
+}
+
 // errUnchanged tells update that there is nothing to save.
 var errUnchanged = errors.New("sdk: unchanged")
 
+// saver makes values durable, alone or together with a message.
+type saver func(ctx context.Context, rec record, values []device.Value) error
+
+func (r *records) save(ctx context.Context, _ record, values []device.Value) error {
+	return r.device.PutAll(ctx, values...)
+}
+
 // update changes a record durably; change gets the zero record when there is none. Changes of one record come one after the other.
 func (r *records) update(ctx context.Context, id payments.IntentID, change func(*record) error) (record, error) {
+	return r.updateWith(ctx, id, r.save, change)
+}
+
+// updateWith is update with another way to save.
+func (r *records) updateWith(ctx context.Context, id payments.IntentID, save saver, change func(*record) error) (record, error) {
 	defer r.locks.lock(string(id))()
 	rec, err := r.load(ctx, id)
 	if err != nil && !errors.Is(err, device.ErrNotFound) {
 		return record{}, err
 	}
-	isNew, wasOpen := err != nil, err == nil && rec.open()
+	before := rec.By
+	rec.By = make(map[string]messaging.MessageID, len(before)+1) // what others hold stays as it is
+	for news, by := range before {
+		rec.By[news] = by
+	}
 	if err := change(&rec); err != nil {
 		if errors.Is(err, errUnchanged) {
 			return rec, nil
@@ -106,19 +131,10 @@ func (r *records) update(ctx context.Context, id payments.IntentID, change func(
 	if err != nil {
 		return record{}, err
 	}
-	if isNew { // the mark comes first and goes last
-		if err := r.device.Put(ctx, bucketOpen, string(id), []byte{1}); err != nil {
-			return record{}, err
-		}
-	}
-	if err := r.device.Put(ctx, bucketRecords, string(id), raw); err != nil {
+	if err := save(ctx, rec, []device.Value{{Bucket: bucketRecords, Key: string(id), Value: raw}}); err != nil {
 		return record{}, err
 	}
-	if wasOpen && !rec.open() {
-		if err := r.device.Put(ctx, bucketOpen, string(id), nil); err != nil {
-			return record{}, err
-		}
-	}
+	r.keep(rec)
 	r.changed(string(id))
 	return rec, nil
 }
@@ -167,9 +183,9 @@ func (r *records) await(ctx context.Context, id payments.IntentID, done func(*re
 // view makes the public form of a record. The signed objects are verified again, as their exact bytes are all that is kept.
 func (c *Client) view(rec record, news News) (Payment, error) {
 	p := Payment{Intent: rec.Intent, Role: rec.Role, Chat: rec.Chat, News: news, Status: rec.Status, Reason: rec.Reason, PayerSays: rec.PayerSays}
-	request, hash, err := intent.VerifyRequest(rec.Request)
+	request, hash, err := c.request(rec)
 	if err != nil {
-		return p, fmt.Errorf("sdk: the request of %s in the store: %w", rec.Intent, err)
+		return p, err
 	}
 	p.Terms, p.RequestHash = request.Terms, hash
 	if c.config.Bank == nil {
@@ -195,26 +211,49 @@ func (c *Client) view(rec record, news News) (Payment, error) {
 	return p, nil
 }
 
-// tell gives the handler one piece of news, unless it has taken it before. An error means that it is to be told again.
-func (c *Client) tell(ctx context.Context, rec record, news News, key string) error {
-	if c.onPayment == nil || rec.told(key) {
+// verified is a request whose signature this process has verified, with its exact bytes.
+type verified struct {
+	jws     string
+	request intent.Request
+	hash    intent.Hash
+}
+
+// request returns the record's request. It verifies the same bytes once.
+func (c *Client) request(rec record) (intent.Request, intent.Hash, error) {
+	c.mu.Lock()
+	v, ok := c.verified[rec.Intent]
+	c.mu.Unlock()
+	if ok && v.jws == string(rec.Request) {
+		return v.request, v.hash, nil
+	}
+	request, hash, err := intent.VerifyRequest(rec.Request)
+	if err != nil {
+		return request, hash, fmt.Errorf("sdk: the request of %s in the store: %w", rec.Intent, err)
+	}
+	c.noteVerified(string(rec.Request), request, hash)
+	return request, hash, nil
+}
+
+func (c *Client) noteVerified(jws string, request intent.Request, hash intent.Hash) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.verified) >= cacheMax {
+		clear(c.verified)
+	}
+	c.verified[request.Intent] = verified{jws, request, hash}
+}
+
+// tell gives the handler a piece of news that the message by brought, unless another message had brought it before. An error means
+// that the message must come again.
+func (c *Client) tell(ctx context.Context, rec record, news News, key string, by messaging.MessageID) error {
+	if first, ok := rec.By[key]; c.onPayment == nil || !ok || first != by {
 		return nil
 	}
 	p, err := c.view(rec, news)
 	if err != nil {
 		return err
 	}
-	if err := c.onPayment(ctx, p); err != nil {
-		return err
-	}
-	_, err = c.records.update(ctx, rec.Intent, func(r *record) error {
-		if r.told(key) {
-			return errUnchanged
-		}
-		r.setTold(key)
-		return nil
-	})
-	return err
+	return c.onPayment(ctx, p)
 }
 
 // Payment returns what is known of a payment, or ErrNotFound.

@@ -23,13 +23,14 @@ func benchCommand(args []string, _ io.Reader, out, errs io.Writer) int {
 	dir := fs.String("dir", ".", "write into a new `directory` inside this one; its disk is what is measured")
 	duration := fs.Duration("duration", 10*time.Second, "how long")
 	inFlight := fs.Int("in-flight", 64, "pay: payments under way at once; relay: devices that send")
+	payers := fs.Int("payers", 16, "pay: payers' devices that share the payments in flight")
 	profile := fs.String("cpuprofile", "", "write a CPU profile to this `file`, for go tool pprof")
 	rail := fs.String("rail", "fednow", "pay: fednow or sctinst")
 	if code := parse(fs, args[1:], errs); code >= 0 {
 		return code
 	}
-	if *inFlight < 1 || *inFlight > 512 || *duration <= 0 {
-		fmt.Fprintln(errs, "parley bench: -in-flight must be 1 to 512 and -duration above zero")
+	if *inFlight < 1 || *inFlight > 512 || *payers < 1 || *duration <= 0 {
+		fmt.Fprintln(errs, "parley bench: -in-flight must be 1 to 512, -payers and -duration above zero")
 		return exitUsage
 	}
 	ctx, stop := node.UntilSignal(context.Background())
@@ -49,7 +50,7 @@ func benchCommand(args []string, _ io.Reader, out, errs io.Writer) int {
 	var result any
 	var err error
 	if args[0] == "pay" {
-		result, err = bench.Pay(ctx, bench.PayOptions{Rail: *rail, Dir: *dir, InFlight: *inFlight, Duration: *duration})
+		result, err = bench.Pay(ctx, bench.PayOptions{Rail: *rail, Dir: *dir, InFlight: *inFlight, Payers: *payers, Duration: *duration})
 	} else {
 		result, err = bench.Relay(ctx, bench.RelayOptions{Dir: *dir, Senders: *inFlight, Duration: *duration})
 	}

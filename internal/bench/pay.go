@@ -26,7 +26,8 @@ import (
 type PayOptions struct {
 	Rail     string        // fednow
 	Dir      string        // where to write; default: a temporary directory in the current one
-	InFlight int           // payments under way at once, each with a payer's device of its own; 64
+	InFlight int           // payments under way at once; 64
+	Payers   int           // payers' devices that share them; 16
 	Duration time.Duration // how long new payments begin; 10 s
 }
 
@@ -36,6 +37,7 @@ type PayResult struct {
 	Machine   Machine            `json:"machine"`
 	Rail      string             `json:"rail"`
 	InFlight  int                `json:"in_flight"`
+	Payers    int                `json:"payer_devices"`
 	Seconds   float64            `json:"seconds"` // from the first request to the last receipt
 	Payments  int                `json:"payments"`
 	PerSecond float64            `json:"payments_per_second"`
@@ -52,6 +54,10 @@ func Pay(ctx context.Context, o PayOptions) (result PayResult, err error) {
 	if o.InFlight == 0 {
 		o.InFlight = 64
 	}
+	if o.Payers == 0 {
+		o.Payers = 16
+	}
+	o.Payers = min(o.Payers, o.InFlight)
 	if o.Duration == 0 {
 		o.Duration = 10 * time.Second
 	}
@@ -63,16 +69,16 @@ func Pay(ctx context.Context, o PayOptions) (result PayResult, err error) {
 	if dir, err = filepath.Abs(dir); err != nil {
 		return PayResult{}, err
 	}
-	result = PayResult{Rail: o.Rail, InFlight: o.InFlight, Legs: map[string]Summary{}}
+	result = PayResult{Rail: o.Rail, InFlight: o.InFlight, Payers: o.Payers, Legs: map[string]Summary{}}
 	if result.Machine, err = measureMachine(dir); err != nil {
 		return PayResult{}, err
 	}
-	world, err := platform.NewWorld(o.Rail, o.InFlight)
+	world, err := platform.NewWorld(o.Rail, o.Payers)
 	if err != nil {
 		return PayResult{}, err
 	}
 	world.Temporary, world.NoArchive, world.Balance = true, true, "10000000.00"
-	b := &payBench{collected: map[string][]trace.Event{}, waiting: map[payments.IntentID]chan sdk.Payment{}, chats: map[messaging.DeviceID]messaging.ChatID{},
+	b := &payBench{inFlight: o.InFlight, collected: map[string][]trace.Event{}, waiting: map[payments.IntentID]chan sdk.Payment{}, chats: map[messaging.DeviceID]messaging.ChatID{},
 		currency: world.Currency}
 	p, err := platform.Start(ctx, world, dir, b.sink)
 	if err != nil {
@@ -117,6 +123,7 @@ func Pay(ctx context.Context, o PayOptions) (result PayResult, err error) {
 }
 
 type payBench struct {
+	inFlight int
 	shop     *sdk.Client
 	payers   []*sdk.Client
 	running  sync.WaitGroup
@@ -193,14 +200,7 @@ func (b *payBench) openClients(ctx context.Context, p *platform.Platform) (err e
 			if pay.News != sdk.NewsRequested {
 				return nil
 			}
-			check, err := c.Check(ctx, pay.Intent)
-			if err == nil && check.Result != intent.Match {
-				err = fmt.Errorf("payee check: %s", check.Result)
-			}
-			if err == nil {
-				err = c.Approve(ctx, pay.Intent, sdk.ApproveOptions{})
-			}
-			b.fail(err)
+			b.running.Go(func() { b.fail(approve(run, c, pay.Intent)) }) // payments of one chat go on side by side
 			return nil
 		})
 		b.running.Go(func() { b.fail(c.Run(run)) })
@@ -209,6 +209,17 @@ func (b *payBench) openClients(ctx context.Context, p *platform.Platform) (err e
 		}
 	}
 	return nil
+}
+
+func approve(ctx context.Context, c *sdk.Client, id payments.IntentID) error {
+	check, err := c.Check(ctx, id)
+	if err != nil {
+		return err
+	}
+	if check.Result != intent.Match {
+		return fmt.Errorf("payee check: %s", check.Result)
+	}
+	return c.Approve(ctx, id, sdk.ApproveOptions{})
 }
 
 // fail keeps the first error.
@@ -254,7 +265,7 @@ func (b *payBench) payAll(ctx context.Context, d time.Duration) ([]time.Duration
 			return nil, 0, ctx.Err()
 		}
 	}
-	// The first payment of each payer warms caches and connections and is not measured.
+	// The first payments warm caches and connections and are not measured.
 	if err := b.each(ctx, func(ctx context.Context, c *sdk.Client) error { _, err := b.payOne(ctx, c); return err }); err != nil {
 		return nil, 0, fmt.Errorf("warming up: %w", err)
 	}
@@ -277,12 +288,13 @@ func (b *payBench) payAll(ctx context.Context, d time.Duration) ([]time.Duration
 	return took, time.Since(start), err
 }
 
-// each runs f for all payers at once, and ends with the first error.
+// each runs f for all payments in flight at once, each for one payer, and ends with the first error.
 func (b *payBench) each(ctx context.Context, f func(context.Context, *sdk.Client) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var all sync.WaitGroup
-	for _, c := range b.payers {
+	for i := range b.inFlight {
+		c := b.payers[i%len(b.payers)]
 		all.Go(func() {
 			if err := f(ctx, c); err != nil {
 				cancel(err)

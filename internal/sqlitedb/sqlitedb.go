@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
 
 	_ "modernc.org/sqlite" // the driver
 )
@@ -60,7 +61,7 @@ type job struct {
 	done chan struct{}
 }
 
-// Open opens or creates the file, takes its lock (path + ".lock") and runs schema, which must be idempotent (CREATE … IF NOT EXISTS).
+// Open opens or creates the file, takes its lock (path + ".lock"; ErrLocked after a quarter of a second) and runs schema, which must be idempotent (CREATE … IF NOT EXISTS).
 func Open(path, schema string) (*DB, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, fmt.Errorf("sqlitedb: %w", err)
@@ -69,7 +70,7 @@ func Open(path, schema string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sqlitedb: %w", err)
 	}
-	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := takeLock(lock); err != nil {
 		lock.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("%w: %s", ErrLocked, filepath.Base(path))
@@ -83,6 +84,18 @@ func Open(path, schema string) (*DB, error) {
 	}
 	go db.run()
 	return db, nil
+}
+
+// takeLock waits a little for a lock that is about to go: its holder is ending, or has closed the file while a process that it was just
+// starting still had a copy of the descriptor, as every fork has until its exec.
+func takeLock(f *os.File) (err error) {
+	for wait := time.Millisecond; wait < 256*time.Millisecond; wait *= 2 {
+		if err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(wait)
+	}
+	return err
 }
 
 func (db *DB) open(path, schema string) (err error) {

@@ -47,9 +47,9 @@ func (d *Device) activate(t *tx, chat messaging.ChatID, head uint64) error {
 	if p, ok := d.peer(members); ok {
 		peer = d.s.name([]byte("peer"), p.Device[:])
 	}
-	return t.exec(`INSERT INTO chat (id, state, head, peer) VALUES (?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET state = excluded.state, head = max(head, excluded.head), peer = excluded.peer, commit_id = NULL`,
-		chat[:], chatActive, int64(head), peer)
+	return t.exec(`INSERT INTO chat (id, state, head, peer, since) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET state = excluded.state, head = max(head, excluded.head), peer = excluded.peer, since = excluded.since, commit_id = NULL`,
+		chat[:], chatActive, int64(head), peer, d.now().UnixMilli())
 }
 
 // peer returns the other member of a chat of two.

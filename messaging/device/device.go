@@ -92,6 +92,9 @@ type SendOptions struct {
 	// Key makes Send idempotent: a second Send to the same chat with the same key sends nothing and returns the first one's id,
 	// also after a restart. Empty means no key.
 	Key string
+	// Put is stored together with the message: both are durable when Send returns, or neither is. Nothing is stored when Key
+	// has been used before.
+	Put []Value
 	// TTL is how long the message may wait for its receivers, at the relay and here. Zero means Config.TTL. A message whose content
 	// has an absolute expiry waits no longer than that.
 	TTL time.Duration

@@ -187,6 +187,7 @@ func pair(t testing.TB) (*fakeRelay, *node, *node, messaging.ChatID) {
 func emptyOutbox(n *node) func() bool { return func() bool { return n.Stats().Outbox == 0 } }
 
 func TestConversation(t *testing.T) {
+	t.Parallel()
 	_, a, b, chat := pair(t)
 	for i := range 5 {
 		a.say(chat, fmt.Sprint("a", i))
@@ -225,6 +226,7 @@ func TestConversation(t *testing.T) {
 }
 
 func TestSendWhileOffline(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	r.set(func() { r.down = true })
 	r.cut()
@@ -239,6 +241,7 @@ func TestSendWhileOffline(t *testing.T) {
 }
 
 func TestSendKey(t *testing.T) {
+	t.Parallel()
 	_, a, b, chat := pair(t)
 	send := func() messaging.MessageID {
 		id, err := a.Send(context.Background(), chat, content.Text("once"), SendOptions{Key: "k"})
@@ -260,6 +263,7 @@ func TestSendKey(t *testing.T) {
 }
 
 func TestHandler(t *testing.T) {
+	t.Parallel()
 	r := newFakeRelay(t)
 	a, b, c := newNode(t, r, "a"), newNode(t, r, "b").start().online(), newNode(t, r, "c").start().online()
 	var calls []string
@@ -292,6 +296,7 @@ func TestHandler(t *testing.T) {
 }
 
 func TestGroup(t *testing.T) {
+	t.Parallel()
 	r := newFakeRelay(t)
 	var all []*node
 	for _, name := range []string{"a", "b", "c", "d"} {
@@ -339,6 +344,7 @@ func TestGroup(t *testing.T) {
 
 // TestConcurrentCommits lets all members change the chat at once: each change takes effect once, and all agree.
 func TestConcurrentCommits(t *testing.T) {
+	t.Parallel()
 	r := newFakeRelay(t)
 	a, b, c := newNode(t, r, "a").start().online(), newNode(t, r, "b").start().online(), newNode(t, r, "c").start().online()
 	chat := a.chatWith(b, c)

@@ -34,6 +34,7 @@ func (n *node) recover() *node {
 }
 
 func TestReplay(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	a.say(chat, "one")
 	b.waitTexts("one")
@@ -66,6 +67,7 @@ func TestReplay(t *testing.T) {
 
 // TestInsiderReplay has a sender seal the same content again: it is known by its id.
 func TestInsiderReplay(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	m := content.Text("pay me")
 	m.NewSalt()
@@ -84,6 +86,7 @@ func TestInsiderReplay(t *testing.T) {
 
 // TestBadDeliveries sends a device everything that a hostile relay or peer can make up. Each is thrown away, and stops nothing else.
 func TestBadDeliveries(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	seal := func(plain []byte) []byte {
 		var env []byte
@@ -153,6 +156,7 @@ func TestBadDeliveries(t *testing.T) {
 
 // TestRepeatsAndOrder has the relay deliver every message twice and in reverse within groups.
 func TestRepeatsAndOrder(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	var held []*wire.Deliver
 	r.set(func() {
@@ -187,6 +191,7 @@ func TestRepeatsAndOrder(t *testing.T) {
 }
 
 func TestRelayLosesItsStore(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	a.say(chat, "1")
 	b.waitTexts("1")
@@ -203,6 +208,7 @@ func TestRelayLosesItsStore(t *testing.T) {
 }
 
 func TestAnswersGetLost(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	n := 0
 	r.set(func() {
@@ -232,6 +238,7 @@ func TestAnswersGetLost(t *testing.T) {
 
 // TestCommitSurvivesCrash kills the device when the relay has accepted its commit and the answer is under way.
 func TestCommitSurvivesCrash(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	accepted := make(chan struct{}, 1)
 	r.set(func() {
@@ -273,6 +280,7 @@ func TestCommitSurvivesCrash(t *testing.T) {
 
 // TestCommitRefused leaves the chat as it was.
 func TestCommitRefused(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	r.set(func() {
 		r.onCommit = func(c *wire.Commit) wire.Frame {
@@ -298,6 +306,7 @@ func TestCommitRefused(t *testing.T) {
 
 // TestEarly delivers the messages before the welcome and before the commit that they need.
 func TestEarly(t *testing.T) {
+	t.Parallel()
 	r := newFakeRelay(t)
 	a, b := newNode(t, r, "a").start().online(), newNode(t, r, "b").start().online()
 	var held []*wire.Deliver
@@ -364,6 +373,7 @@ func TestEarly(t *testing.T) {
 // TestCrashes kills both devices at random moments while they talk. Nothing that Send promised is lost, nothing is stored twice, and
 // each chat keeps its order.
 func TestCrashes(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	rnd := mrand.New(mrand.NewPCG(7, 7))
 	sent := map[*node][]string{}
@@ -422,6 +432,7 @@ func TestCrashes(t *testing.T) {
 }
 
 func TestRelayRefuses(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	n := 0
 	r.set(func() {
@@ -448,6 +459,7 @@ func TestRelayRefuses(t *testing.T) {
 }
 
 func TestOtherRelay(t *testing.T) {
+	t.Parallel()
 	r, a, _, _ := pair(t)
 	a.halt()
 	r.set(func() { r.id[0] ^= 1 })
@@ -459,6 +471,7 @@ func TestOtherRelay(t *testing.T) {
 }
 
 func TestOtherJurisdiction(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, newFakeRelay(t), "a", func(c *Config) { c.Jurisdiction = "us" })
 	var f *wire.Failure
 	if err := n.Run(t.Context()); !errors.As(err, &f) || f.Code != wire.CodeJurisdiction {
@@ -467,6 +480,7 @@ func TestOtherJurisdiction(t *testing.T) {
 }
 
 func TestRelayForgetsDevices(t *testing.T) {
+	t.Parallel()
 	r, a, b, chat := pair(t)
 	r.set(func() {
 		clear(r.boxes) // the directory is gone, the relay's id is not
@@ -481,6 +495,7 @@ func TestRelayForgetsDevices(t *testing.T) {
 }
 
 func TestUnknownPeer(t *testing.T) {
+	t.Parallel()
 	_, a, _, _ := pair(t)
 	if _, err := a.ChatWith(context.Background(), messaging.DeviceID{1}); !errors.Is(err, ErrNoPackage) {
 		t.Fatal(err)
@@ -494,4 +509,35 @@ func TestUnknownPeer(t *testing.T) {
 	if _, err := a.Send(context.Background(), messaging.NewChatID(), content.Text("x"), SendOptions{}); !errors.Is(err, ErrNotFound) {
 		t.Fatal(err)
 	}
+}
+
+// TestPastKeysGo checks that what was sealed in an epoch that ended cannot be opened for ever.
+func TestPastKeysGo(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	r := newFakeRelay(t)
+	r.now = clock.now
+	with := func(c *Config) { c.Now = clock.now }
+	a, b := newNode(t, r, "a", with).start().online(), newNode(t, r, "b", with).start().online()
+	chat, ctx := a.chatWith(b), context.Background()
+	rows := func(n *node, kind mlsgroup.Kind) (count int) {
+		n.s.view(ctx, func(t *tx) (err error) { count, err = t.Count(kind, chat[:]); return err })
+		return count
+	}
+	if err := a.Refresh(ctx, chat); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "b follows", func() bool { c, _ := b.Chat(ctx, chat); return c.Epoch == 2 })
+	if rows(b, mlsgroup.KindEpoch) != 2 {
+		t.Fatal("the epoch before is gone at once: messages under way are lost")
+	}
+	clock.add(keepEpoch + time.Minute)
+	if err := b.sweep(ctx, true); err != nil {
+		t.Fatal(err)
+	}
+	if e, x := rows(b, mlsgroup.KindEpoch), rows(b, mlsgroup.KindRatchet); e != 1 || x != 2 {
+		t.Fatalf("%d epochs and %d ratchets kept", e, x)
+	}
+	a.say(chat, "still here")
+	b.waitTexts("still here")
 }

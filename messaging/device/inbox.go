@@ -22,7 +22,19 @@ type inbox struct {
 	wg      sync.WaitGroup
 	ctx     context.Context // of the handlers: outlives Run's by the drain time
 	stop    chan struct{}   // closed: no new call
+
+	marks   []mark // messages handled, not yet so in the store
+	marking chan struct{}
 }
+
+// mark says that a message was handled. It need not be durable at once, since a handler may be called again after a crash; so it goes
+// along with the next transaction, or after markDelay with its like.
+type mark struct {
+	n       int64
+	expires time.Time
+}
+
+const markDelay = 50 * time.Millisecond
 
 type chatInbox struct{ queue []due }
 
@@ -44,7 +56,7 @@ const (
 )
 
 func newInbox(d *Device) *inbox {
-	return &inbox{d: d, chats: map[messaging.ChatID]*chatInbox{}, stop: make(chan struct{})}
+	return &inbox{d: d, chats: map[messaging.ChatID]*chatInbox{}, stop: make(chan struct{}), marking: make(chan struct{}, 1)}
 }
 
 // start begins with what the store holds.
@@ -133,11 +145,13 @@ func (b *inbox) handle(chat messaging.ChatID, x due) bool {
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
 		if !x.expires.IsZero() && !d.now().Before(x.expires) {
 			d.stats.expired.Add(1)
-			return d.done(b.ctx, x) == nil
+			b.done(x)
+			return true
 		}
 		err := call(b.ctx, d.handler, *x.m)
 		if err == nil {
-			return d.done(b.ctx, x) == nil
+			b.done(x)
+			return true
 		}
 		d.trace("handler failed", x.m.ID.String()[:16])
 		timer := time.NewTimer(pause)
@@ -183,16 +197,78 @@ func (d *Device) due(ctx context.Context, n int64) (*Message, error) {
 }
 
 // done marks a message as handled. From here on a relative expiry runs.
-func (d *Device) done(ctx context.Context, x due) error {
-	expires := x.expires
+func (b *inbox) done(x due) {
 	if x.keep.Relative {
-		expires = x.keep.At(d.now())
+		x.expires = x.keep.At(b.d.now())
 	}
-	err := d.s.update(ctx, func(t *tx) error {
-		return t.exec(`UPDATE message SET state = 1, expires = ? WHERE n = ?`, millis(expires), x.n)
+	b.putMarks([]mark{{x.n, x.expires}})
+	b.d.expiry.soon(x.expires)
+	wake(b.marking)
+}
+
+func (b *inbox) takeMarks() []mark {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := b.marks
+	b.marks = nil
+	return m
+}
+
+func (b *inbox) putMarks(m []mark) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.marks = append(b.marks, m...)
+}
+
+func (t *tx) mark(all []mark) error {
+	for _, m := range all {
+		if err := t.exec(`UPDATE message SET state = 1, expires = ? WHERE n = ?`, millis(m.expires), m.n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// update is store.update with the marks that wait.
+func (b *inbox) update(ctx context.Context, f func(*tx) error) error {
+	marks := b.takeMarks()
+	err := b.d.s.update(ctx, func(t *tx) error {
+		if err := f(t); err != nil {
+			return err
+		}
+		return t.mark(marks)
 	})
-	d.expiry.soon(expires)
+	if err != nil {
+		b.putMarks(marks)
+	}
 	return err
+}
+
+// run writes marks that no transaction took along, until ctx ends.
+func (b *inbox) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-b.marking:
+		}
+		if sleep(ctx, markDelay) != nil {
+			return nil
+		}
+		if err := b.flush(ctx); err != nil && ctx.Err() == nil {
+			return err
+		}
+	}
+}
+
+func (b *inbox) flush(ctx context.Context) error {
+	b.mu.Lock()
+	n := len(b.marks)
+	b.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
+	return b.update(ctx, func(*tx) error { return nil })
 }
 
 // drain lets calls under way finish, and starts no more.

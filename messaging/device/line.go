@@ -201,6 +201,7 @@ func (l *line) connect(ctx context.Context) (synced bool, err error) {
 		close(usable)
 		d.trace("online", "")
 		d.out.step(outbox.Connected{})
+		wake(d.receipts.wake)
 		return nil
 	})
 	<-ctx.Done()

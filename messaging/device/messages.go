@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -125,6 +126,7 @@ const (
 	keepSeen  = 7 * 24 * time.Hour
 	keepSent  = 31 * 24 * time.Hour
 	keepEarly = 10 * time.Minute
+	keepEpoch = time.Hour // keys of past epochs, for messages that were under way when the chat moved on
 )
 
 // sweep forgets what expired. Content goes at once; the row stays a while, so that a late copy is not taken for a new message.
@@ -155,7 +157,7 @@ func (d *Device) sweep(ctx context.Context, all bool) error {
 					return err
 				}
 			}
-			if err := d.sweepKeyPackages(t, now); err != nil {
+			if err := errors.Join(d.sweepKeyPackages(t, now), d.sweepEpochs(t, before(keepEpoch))); err != nil {
 				return err
 			}
 		}
@@ -164,6 +166,23 @@ func (d *Device) sweep(ctx context.Context, all bool) error {
 	})
 	if next != 0 {
 		d.expiry.soon(time.UnixMilli(next))
+	}
+	return err
+}
+
+// sweepEpochs deletes the keys of epochs that ended before a time. Whoever has no newer key than those must seal again.
+func (d *Device) sweepEpochs(t *tx, before int64) error {
+	var chats []messaging.ChatID
+	err := t.rows(`SELECT id FROM chat WHERE since < ? AND state = ?`, []any{before, chatActive}, func(scan func(...any) error) error {
+		var id []byte
+		err := scan(&id)
+		chats = append(chats, messaging.ChatID(id))
+		return err
+	})
+	for _, chat := range chats {
+		if err == nil {
+			err = errors.Join(d.mls.ForgetPast(t, chat), t.exec(`UPDATE chat SET since = NULL WHERE id = ?`, chat[:]))
+		}
 	}
 	return err
 }

@@ -104,9 +104,34 @@ func (r *receipts) run(ctx context.Context) error {
 	}
 }
 
+// park keeps what is due in the store until the next run.
+func (r *receipts) park(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.due) == 0 {
+		return nil
+	}
+	return r.d.s.update(ctx, func(t *tx) error { return t.putMeta("receipts", r.due) })
+}
+
+// unpark takes them up again.
+func (r *receipts) unpark(ctx context.Context) error {
+	due := map[messaging.ChatID][]messaging.MessageID{}
+	err := r.d.s.update(ctx, func(t *tx) error {
+		if found, err := t.getMeta("receipts", &due); err != nil || !found {
+			return err
+		}
+		return t.exec(`DELETE FROM meta WHERE k = 'receipts'`)
+	})
+	for chat, ids := range due {
+		r.add(chat, ids...)
+	}
+	return err
+}
+
 // flush sends all that is due, in one transaction: a report per chat.
 func (r *receipts) flush(ctx context.Context) error {
-	if !r.d.line.online() { // what comes over no line needs no receipt: the sender repeats it
+	if !r.d.line.online() { // until it is again
 		return nil
 	}
 	r.mu.Lock()
@@ -117,7 +142,7 @@ func (r *receipts) flush(ctx context.Context) error {
 		return nil
 	}
 	var frames []*wire.Send
-	err := r.d.s.update(ctx, func(t *tx) error {
+	err := r.d.inbox.update(ctx, func(t *tx) error {
 		frames = frames[:0]
 		for chat, ids := range due {
 			for len(ids) > 0 {

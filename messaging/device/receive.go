@@ -79,7 +79,7 @@ func (d *Device) receive(ctx context.Context, l *session) error {
 		}
 		var r *outcome
 		var c cursors
-		err := d.s.update(ctx, func(t *tx) (err error) {
+		err := d.inbox.update(ctx, func(t *tx) (err error) {
 			r, c, err = d.apply(t, batch)
 			return err
 		})
@@ -128,10 +128,12 @@ func (d *Device) after(ctx context.Context, r *outcome) {
 	}
 	for _, chat := range r.joined {
 		d.trace("joined a chat", "")
-		if d.onJoin != nil {
-			if c, err := d.Chat(ctx, chat); err == nil {
-				d.onJoin(ctx, c)
-			}
+		if d.onJoin != nil { // apart, so that it may wait for the relay
+			d.line.spawn(func(ctx context.Context) {
+				if c, err := d.Chat(ctx, chat); err == nil {
+					d.onJoin(ctx, c)
+				}
+			})
 		}
 	}
 	for _, x := range r.due {

@@ -25,6 +25,9 @@ func (d *Device) Run(ctx context.Context) error {
 	if err := d.inbox.start(handlers); err != nil {
 		return err
 	}
+	if err := d.receipts.unpark(work); err != nil {
+		return err
+	}
 	d.line.mu.Lock()
 	d.line.run = work
 	d.line.mu.Unlock()
@@ -39,6 +42,7 @@ func (d *Device) Run(ctx context.Context) error {
 	start(d.line.keep)
 	start(d.out.run)
 	start(d.receipts.run)
+	start(d.inbox.run)
 	start(d.sweeper)
 	if err := d.resumeAll(work); err != nil {
 		stop(err)
@@ -67,6 +71,10 @@ func (d *Device) drain(work context.Context, stopHandlers func()) {
 	stop := context.AfterFunc(limit, stopHandlers)
 	defer stop()
 	d.inbox.drain()
+	defer func() { // failing costs no more than a repeat
+		d.receipts.park(work)
+		d.inbox.flush(work)
+	}()
 	if limit.Err() != nil || !d.line.online() {
 		return
 	}

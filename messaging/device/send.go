@@ -41,6 +41,9 @@ func (d *Device) Send(ctx context.Context, chat messaging.ChatID, m content.Mess
 			p.Expires = at
 		}
 	}
+	if err := checkValues(o.Put); err != nil {
+		return p.ID, err
+	}
 	m.NewSalt()
 	due := d.receipts.take(chat)
 	attachReceipts(&m, due)
@@ -55,7 +58,7 @@ func (d *Device) Send(ctx context.Context, chat messaging.ChatID, m content.Mess
 	}
 	p.ID, p.Keep = content.ID(d.id, chat, encoded, m.Salt), m.Expires
 	twice := false
-	err = d.s.update(ctx, func(t *tx) error {
+	err = d.inbox.update(ctx, func(t *tx) error {
 		twice = false
 		if o.Key != "" {
 			k := d.s.name([]byte("sent"), chat[:], []byte(o.Key))
@@ -69,6 +72,9 @@ func (d *Device) Send(ctx context.Context, chat messaging.ChatID, m content.Mess
 			if err := t.exec(`INSERT INTO sent (k, id, at) VALUES (?, ?, ?)`, k, p.ID[:], now.UnixMilli()); err != nil {
 				return err
 			}
+		}
+		if err := d.putAll(t, o.Put); err != nil {
+			return err
 		}
 		return d.post(t, &p, encoded)
 	})
@@ -331,7 +337,10 @@ func (o *outgoing) fetch(ctx context.Context, id outbox.ID, fresh bool) (*packet
 		}
 		s := o.d.mls.Session(t, p.Chat)
 		epoch, err := s.Epoch()
-		if err != nil {
+		if errors.Is(err, mlsgroup.ErrNoGroup) {
+			p = nil
+			return nil
+		} else if err != nil {
 			return err
 		}
 		if epoch == p.Epoch {

@@ -65,6 +65,7 @@ func TestStoreKeys(t *testing.T) {
 }
 
 func TestKeyFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, "k")
 	if err := NewKeyFile(path); err != nil {
@@ -91,6 +92,7 @@ func TestKeyFile(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
+	t.Parallel()
 	_, err := Open(context.Background(), Config{RelayURL: "http://x", TTL: -1, KeyPackages: 1000})
 	for _, want := range []string{"Path", "Key", "RelayURL", "Name", "TTL", "KeyPackages"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -119,6 +121,7 @@ func TestSecondProcess(t *testing.T) {
 
 // TestCanary looks for what was said, for names and for keys in everything that a device and a relay keep.
 func TestCanary(t *testing.T) {
+	t.Parallel()
 	const canary = "CANARY-4f7c1e"
 	r := newFakeRelay(t)
 	a, b := newNode(t, r, "name-"+canary).start().online(), newNode(t, r, "b").start().online()
@@ -163,6 +166,7 @@ func TestCanary(t *testing.T) {
 
 // TestMovedRow checks that a value put into another row does not open.
 func TestMovedRow(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, newFakeRelay(t), "a")
 	ctx := context.Background()
 	n.Put(ctx, "b", "one", []byte("1"))
@@ -182,6 +186,7 @@ func TestMovedRow(t *testing.T) {
 }
 
 func TestValues(t *testing.T) {
+	t.Parallel()
 	n := newNode(t, newFakeRelay(t), "a")
 	ctx := context.Background()
 	for _, k := range []string{"b", "a", "c"} {
@@ -212,6 +217,7 @@ func TestValues(t *testing.T) {
 }
 
 func TestExpiry(t *testing.T) {
+	t.Parallel()
 	r := newFakeRelay(t)
 	clock := newClock()
 	with := func(c *Config) { c.Now = clock.now }

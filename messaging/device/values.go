@@ -15,23 +15,53 @@ type value struct {
 // MaxValue bounds one value of Put, in octets.
 const MaxValue = 1 << 20
 
+// Value is a value of the application's, under a key in a bucket. A nil Value deletes what is there.
+type Value struct {
+	Bucket, Key string
+	Value       []byte
+}
+
 // Put stores a value of the application's in the device's store, encrypted like all else, its bucket and key hidden; nil deletes
 // it. It is durable when Put returns.
 func (d *Device) Put(ctx context.Context, bucket, key string, v []byte) error {
-	if len(v) > MaxValue || len(key) > 1024 {
-		return errors.New("device: put: key or value too long")
+	return d.PutAll(ctx, Value{bucket, key, v})
+}
+
+// PutAll is Put for several values: all of them become durable together, or none.
+func (d *Device) PutAll(ctx context.Context, values ...Value) error {
+	if err := checkValues(values); err != nil {
+		return err
 	}
-	b, k := d.s.name([]byte("bucket"), []byte(bucket)), d.s.name([]byte("key"), []byte(bucket), []byte(key))
-	return d.s.update(ctx, func(t *tx) error {
-		if v == nil {
-			return t.exec(`DELETE FROM value WHERE bucket = ? AND k = ?`, b, k)
+	return d.s.update(ctx, func(t *tx) error { return d.putAll(t, values) })
+}
+
+func checkValues(values []Value) error {
+	for _, v := range values {
+		if len(v.Value) > MaxValue || len(v.Key) > 1024 {
+			return errors.New("device: put: key or value too long")
 		}
-		row, err := t.sealed("value", k, value{key, v})
+	}
+	return nil
+}
+
+func (d *Device) putAll(t *tx, values []Value) error {
+	for _, v := range values {
+		b, k := d.s.name([]byte("bucket"), []byte(v.Bucket)), d.s.name([]byte("key"), []byte(v.Bucket), []byte(v.Key))
+		if v.Value == nil {
+			if err := t.exec(`DELETE FROM value WHERE bucket = ? AND k = ?`, b, k); err != nil {
+				return err
+			}
+			continue
+		}
+		row, err := t.sealed("value", k, value{v.Key, v.Value})
 		if err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO value (bucket, k, v) VALUES (?, ?, ?) ON CONFLICT (bucket, k) DO UPDATE SET v = excluded.v`, b, k, row)
-	})
+		if err := t.exec(`INSERT INTO value (bucket, k, v) VALUES (?, ?, ?) ON CONFLICT (bucket, k) DO UPDATE SET v = excluded.v`, b, k, row); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Get returns a value, or ErrNotFound.

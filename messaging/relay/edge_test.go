@@ -136,7 +136,7 @@ func TestAutobahnCases(t *testing.T) {
 					nc.Write(maskedFrame(true, 0, 9, payload))
 				}
 			}
-			nc.SetReadDeadline(time.Now().Add(2 * time.Second))
+			nc.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
 			code, echoed := serverClose(rd)
 			switch {
 			case echoed:

@@ -124,12 +124,11 @@ func (s *store) recent(window time.Duration) ([]mailbox.Remember, error) {
 
 // purger deletes acknowledged entries, for each mailbox at most once per purgeEvery: a device may acknowledge one by one.
 type purger struct {
-	s      *store
-	mu     sync.Mutex
-	todo   map[purgeKey]uint64
-	order  []purgeKey
-	stopCh chan struct{}
-	done   chan struct{}
+	s     *store
+	mu    sync.Mutex
+	todo  map[purgeKey]uint64
+	order *queue[purgeKey] // the keys of todo
+	done  chan struct{}
 }
 
 type purgeKey struct {
@@ -140,7 +139,7 @@ type purgeKey struct {
 const purgeEvery = 100 * time.Millisecond
 
 func startPurger(s *store) *purger {
-	p := &purger{s: s, todo: map[purgeKey]uint64{}, stopCh: make(chan struct{}), done: make(chan struct{})}
+	p := &purger{s: s, todo: map[purgeKey]uint64{}, order: newQueue[purgeKey](), done: make(chan struct{})}
 	go p.run()
 	return p
 }
@@ -150,40 +149,45 @@ func (p *purger) put(e mailbox.Purge) {
 	defer p.mu.Unlock()
 	k := purgeKey{e.Class, e.Device}
 	if _, waits := p.todo[k]; !waits {
-		p.order = append(p.order, k)
+		p.order.put(k)
 	}
 	p.todo[k] = max(p.todo[k], e.UpTo)
 }
 
 // stop ends the purger after it has deleted what it was given.
 func (p *purger) stop() {
-	close(p.stopCh)
+	p.order.close()
 	<-p.done
 }
 
 func (p *purger) run() {
 	defer close(p.done)
-	tick := time.NewTicker(purgeEvery)
-	defer tick.Stop()
-	for stopped := false; !stopped; {
-		select {
-		case <-tick.C:
-		case <-p.stopCh:
-			stopped = true
+	for {
+		keys := p.order.take(func(int, purgeKey) bool { return true })
+		if keys == nil {
+			return
 		}
-		p.mu.Lock()
-		todo, order := p.todo, p.order
-		p.todo, p.order = map[purgeKey]uint64{}, nil
-		p.mu.Unlock()
-		for _, k := range order {
-			ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
-			err := p.s.streams[classStream(k.class)].Purge(ctx,
-				jetstream.WithPurgeSubject(mailboxSubject(k.class, k.device)), jetstream.WithPurgeSequence(todo[k]+1))
-			cancel()
-			if err != nil {
-				p.s.fail(fmt.Errorf("relay: stream %v: %w", classStream(k.class), err))
+		for _, k := range keys {
+			p.mu.Lock()
+			upTo := p.todo[k]
+			delete(p.todo, k)
+			p.mu.Unlock()
+			if err := p.s.purge(k, upTo); err != nil {
+				p.s.fail(err)
 				return
 			}
 		}
+		time.Sleep(purgeEvery)
 	}
+}
+
+func (s *store) purge(k purgeKey, upTo uint64) error {
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	n := classStream(k.class)
+	err := s.streams[n].Purge(ctx, jetstream.WithPurgeSubject(mailboxSubject(k.class, k.device)), jetstream.WithPurgeSequence(upTo+1))
+	if err != nil {
+		return fmt.Errorf("relay: stream %v: %w", n, err)
+	}
+	return nil
 }

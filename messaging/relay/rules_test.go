@@ -32,6 +32,9 @@ func TestConfigSaysAllThatIsWrong(t *testing.T) {
 			t.Errorf("%v does not tell of %s", err, want)
 		}
 	}
+	if err := (Config{StoreDir: "relay"}).Check(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
 	if _, err := New(Config{StoreDir: filepath.Join(os.TempDir(), "parley-relay-test")}); err == nil || !strings.Contains(err.Error(), "temporary") {
 		t.Errorf("a store in the temporary folder: %v", err)
 	}

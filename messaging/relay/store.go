@@ -90,7 +90,7 @@ func openStore(cfg *Config, fail func(error)) (_ *store, err error) {
 		JetStream:  true, StoreDir: jsDir,
 		JetStreamMaxStore: cfg.StoreMaxBytes, JetStreamMaxMemory: cfg.MemoryMaxBytes,
 		JetStreamKey: key, JetStreamCipher: server.AES,
-		SyncAlways: !cfg.UnsafeNoSync, SyncInterval: time.Minute,
+		SyncAlways: !cfg.UnsafeNoSync, SyncInterval: 5 * time.Minute, PingInterval: time.Hour, // a pipe does not break silently
 		JetStreamLimits: server.JSLimitOpts{DefaultMaxConsumers: 16, Duplicates: time.Minute},
 	}
 	if s.srv, err = server.NewServer(opts); err != nil {
@@ -112,7 +112,7 @@ func openStore(cfg *Config, fail func(error)) (_ *store, err error) {
 
 func (s *store) connect() error {
 	dial := func(name string) (*nats.Conn, error) {
-		nc, err := nats.Connect("", nats.InProcessServer(s.srv), nats.Name(name), nats.NoReconnect(), nats.Timeout(10*time.Second),
+		nc, err := nats.Connect("", nats.InProcessServer(s.srv), nats.Name(name), nats.NoReconnect(), nats.Timeout(10*time.Second), nats.PingInterval(time.Hour),
 			nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 				if errors.Is(err, nats.ErrSlowConsumer) && s.onTailLost != nil {
 					s.onTailLost()

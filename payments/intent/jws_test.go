@@ -109,7 +109,7 @@ func TestSmallOrderKeys(t *testing.T) {
 				t.Errorf("%x accepted", point)
 			}
 			hits := 0
-			for i := range 256 {
+			for i := range 64 {
 				if ed25519.Verify(point, []byte{byte(i)}, identity) {
 					hits++
 				}

@@ -19,6 +19,7 @@ type tree struct {
 	attrs    []attr
 	uris     [][]byte  // namespace names met; index 0 is no namespace
 	bindings []binding // namespace declarations met; index 0 is unused, 1 is the prefix xml
+	scope    []uint16  // while scanning: bindings in force, innermost last
 }
 
 // node is one element.
@@ -64,6 +65,8 @@ const (
 	xsiNamespace   = "http://www.w3.org/2001/XMLSchema-instance"
 )
 
+var xmlNamespaceBytes = []byte(xmlNamespace)
+
 // Fixed indexes of tree.uris.
 const (
 	noNamespace = iota
@@ -87,7 +90,6 @@ type scanner struct {
 	pos   int
 	open  [maxDepth]uint32 // elements not closed yet
 	depth int
-	scope []uint16 // bindings in force, innermost last
 	fault *Fault
 }
 
@@ -96,8 +98,8 @@ type scanner struct {
 func (t *tree) scan(src []byte) *Fault {
 	t.src = src
 	t.nodes, t.attrs = t.nodes[:0], t.attrs[:0]
-	t.uris = append(t.uris[:0], nil, []byte(xmlNamespace))
-	t.bindings = append(t.bindings[:0], binding{}, binding{ns: uriXML})
+	t.uris = append(t.uris[:0], nil, xmlNamespaceBytes)
+	t.bindings, t.scope = append(t.bindings[:0], binding{}, binding{ns: uriXML}), t.scope[:0]
 	s := scanner{tree: t}
 	if len(src) > maxSizeBytes {
 		s.fail(0, "xml.size", "larger than 1 MiB")

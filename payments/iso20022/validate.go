@@ -269,6 +269,10 @@ func (v *validator) missing(i, c, end uint32, t *typeDef, k int, name string) {
 
 // unexpected reports an element that cannot stand where it does, and says why.
 func (v *validator) unexpected(i, c uint32, t *typeDef) {
+	if t.kind == kindAny {
+		v.failAt(c, "schema.repeated", "more than one element")
+		return
+	}
 	known := false
 	for k := range t.elems {
 		e := &t.elems[k]

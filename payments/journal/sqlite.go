@@ -169,15 +169,11 @@ func (w *writer) payment() error {
 		return nil
 	}
 	rec := Record{Key: s.Key}
-	var head []byte
-	var status string
 	found := w.one(`SELECT id, seq, status, head FROM payments WHERE intent = ? AND side = ?`, []any{string(s.Key.Intent), string(s.Key.Side)},
-		&w.id, &rec.Seq, &status, &head)
+		&w.id, &rec.Seq, &rec.Status, (*hashColumn)(&rec.Head))
 	if w.err != nil {
 		return w.err
 	}
-	rec.Status = state(status)
-	copy(rec.Head[:], head)
 	events, err := s.follow(&rec)
 	if err != nil {
 		return err

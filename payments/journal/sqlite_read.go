@@ -11,11 +11,31 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/internal/sqlitedb"
-	"github.com/parleypay/parley/payments/lifecycle"
 )
 
-// state reads a state as it is stored. The journal wrote it; Verify finds one that was edited.
-func state(s string) lifecycle.State { return lifecycle.State(s) }
+// hashColumn and timeColumn scan a hash of 32 bytes and a time in nanoseconds. A state is scanned as the text it is: the journal wrote
+// it, and Verify finds one that was edited.
+type hashColumn [32]byte
+
+func (h *hashColumn) Scan(v any) error {
+	b, ok := v.([]byte)
+	if !ok || len(b) != len(h) {
+		return errors.New("a hash has not 32 bytes")
+	}
+	copy(h[:], b)
+	return nil
+}
+
+type timeColumn struct{ t *time.Time }
+
+func (c timeColumn) Scan(v any) error {
+	n, ok := v.(int64)
+	if !ok {
+		return errors.New("a time is not a number")
+	}
+	*c.t = moment(n)
+	return nil
+}
 
 // view runs f on a snapshot and puts its errors into this package's words.
 func (j *SQLite) view(ctx context.Context, f func(*sqlitedb.Tx) error) error {
@@ -52,15 +72,9 @@ func each(tx *sqlitedb.Tx, query string, args []any, f func(*sql.Rows) error) er
 const recordColumns = `intent, side, seq, status, head, state, updated`
 
 func scanRecord(scan func(...any) error) (r Record, err error) {
-	var head []byte
-	var status string
-	var updated int64
-	if err := scan(&r.Intent, &r.Side, &r.Seq, &status, &head, &r.State, &updated); err != nil {
-		return Record{}, err
-	}
-	copy(r.Head[:], head)
-	r.State, r.Status, r.Updated = clone(r.State), state(status), moment(updated)
-	return r, nil
+	err = scan(&r.Intent, &r.Side, &r.Seq, &r.Status, (*hashColumn)(&r.Head), &r.State, timeColumn{&r.Updated})
+	r.State = clone(r.State)
+	return r, err
 }
 
 // Payment implements Journal.
@@ -107,16 +121,9 @@ func (j *SQLite) List(ctx context.Context, f Filter) (rs []Record, err error) {
 const eventColumns = `e.seq, e.at, e.type, e.src, e.dst, e.evidence_kind, e.evidence_hash, e.data, e.hash`
 
 func scanEvent(scan func(...any) error, more ...any) (e Event, err error) {
-	var at int64
-	var from, to string
-	var evidence, hash []byte
-	if err := scan(append([]any{&e.Seq, &at, &e.Type, &from, &to, &e.EvidenceKind, &evidence, &e.Data, &hash}, more...)...); err != nil {
-		return Event{}, err
-	}
-	e.At, e.From, e.To, e.Data = moment(at), state(from), state(to), clone(e.Data)
-	copy(e.EvidenceHash[:], evidence)
-	copy(e.Hash[:], hash)
-	return e, nil
+	err = scan(append([]any{&e.Seq, timeColumn{&e.At}, &e.Type, &e.From, &e.To, &e.EvidenceKind, (*hashColumn)(&e.EvidenceHash), &e.Data, (*hashColumn)(&e.Hash)}, more...)...)
+	e.Data = clone(e.Data)
+	return e, err
 }
 
 // Events implements Journal.
@@ -154,9 +161,8 @@ const outboxColumns = `o.name, o.kind, o.dest, o.body, o.not_before, coalesce(p.
 const outboxTables = ` FROM outbox o LEFT JOIN payments p ON p.id = o.payment `
 
 func scanOutbox(scan func(...any) error) (r OutboxRow, err error) {
-	var notBefore, at int64
-	err = scan(&r.ID, &r.OutboxDraft.Kind, &r.Dest, &r.Body, &notBefore, &r.Key.Intent, &r.Key.Side, &at, &r.Attempts, &r.LastError, &r.Done)
-	r.Body, r.NotBefore, r.At = clone(r.Body), moment(notBefore), moment(at)
+	err = scan(&r.ID, &r.OutboxDraft.Kind, &r.Dest, &r.Body, timeColumn{&r.NotBefore}, &r.Key.Intent, &r.Key.Side, timeColumn{&r.At}, &r.Attempts, &r.LastError, &r.Done)
+	r.Body = clone(r.Body)
 	return r, err
 }
 
@@ -224,9 +230,7 @@ func (j *SQLite) Timers(ctx context.Context, until time.Time, n int) (ts []Timer
 		return each(tx, `SELECT p.intent, p.side, t.name, t.at FROM timers t JOIN payments p ON p.id = t.payment WHERE t.at <= ? ORDER BY t.at, p.intent, p.side, t.name LIMIT ?`,
 			[]any{nanos(until), cmp.Or(max(n, 0), 1000)}, func(rows *sql.Rows) error {
 				var t TimerRow
-				var at int64
-				err := rows.Scan(&t.Key.Intent, &t.Key.Side, &t.Name, &at)
-				t.At = moment(at)
+				err := rows.Scan(&t.Key.Intent, &t.Key.Side, &t.Name, timeColumn{&t.At})
 				ts = append(ts, t)
 				return err
 			})
@@ -289,9 +293,7 @@ func (j *SQLite) Cursor(ctx context.Context, name string) (v uint64, err error) 
 
 // Clock implements Journal.
 func (j *SQLite) Clock(ctx context.Context) (t time.Time, err error) {
-	var n int64
-	err = j.optional(ctx, `SELECT value FROM meta WHERE name = ?`, "clock", &n)
-	return moment(n), err
+	return t, j.optional(ctx, `SELECT value FROM meta WHERE name = ?`, "clock", timeColumn{&t})
 }
 
 // optional reads one value by name and leaves dest alone when there is none.
@@ -322,9 +324,7 @@ func (j *SQLite) Cases(ctx context.Context, all bool, n int) (cs []Case, err err
 			FROM cases c LEFT JOIN case_closes x ON x.name = c.name LEFT JOIN payments p ON p.id = c.payment
 			WHERE ? OR x.id IS NULL ORDER BY c.id LIMIT ?`, []any{all, cmp.Or(max(n, 0), 1000)}, func(rows *sql.Rows) error {
 			var c Case
-			var opened, closed int64
-			err := rows.Scan(&c.ID, &c.Kind, &c.Detail, &c.Key.Intent, &c.Key.Side, &opened, &closed, &c.Resolution)
-			c.Opened, c.Closed = moment(opened), moment(closed)
+			err := rows.Scan(&c.ID, &c.Kind, &c.Detail, &c.Key.Intent, &c.Key.Side, timeColumn{&c.Opened}, timeColumn{&c.Closed}, &c.Resolution)
 			cs = append(cs, c)
 			return err
 		})
@@ -338,28 +338,24 @@ func (j *SQLite) Code(ctx context.Context, id string) (c Code, err error) {
 
 func readCode(tx *sqlitedb.Tx, id string) (Code, error) {
 	c := Code{ID: id}
-	var hash []byte
-	var expires, used int64
 	err := tx.QueryRow(`SELECT hash, expires, data, max(0, attempts - (SELECT count(*) FROM code_marks m WHERE m.name = c.name AND m.mark = 'miss' AND m.pos > c.pos)),
 		coalesce((SELECT min(m.at) FROM code_marks m WHERE m.name = c.name AND m.mark = 'use'), 0) FROM codes c WHERE name = ?`, []any{id},
-		&hash, &expires, &c.Data, &c.Attempts, &used)
+		(*hashColumn)(&c.Hash), timeColumn{&c.Expires}, &c.Data, &c.Attempts, timeColumn{&c.Used})
 	if errors.Is(err, sql.ErrNoRows) {
 		return Code{}, ErrNotFound
 	}
 	if err != nil {
 		return Code{}, fmt.Errorf("journal: %w", err)
 	}
-	copy(c.Hash[:], hash)
-	c.Expires, c.Used, c.Data = moment(expires), moment(used), clone(c.Data)
+	c.Data = clone(c.Data)
 	return c, nil
 }
 
 const keyColumns = `kid, owner, status, valid_from, valid_to, data`
 
 func scanKey(scan func(...any) error) (k EnrolledKey, err error) {
-	var from, to int64
-	err = scan(&k.KID, &k.Owner, &k.Status, &from, &to, &k.Data)
-	k.From, k.To, k.Data = moment(from), moment(to), clone(k.Data)
+	err = scan(&k.KID, &k.Owner, &k.Status, timeColumn{&k.From}, timeColumn{&k.To}, &k.Data)
+	k.Data = clone(k.Data)
 	return k, err
 }
 
@@ -388,9 +384,8 @@ func (j *SQLite) EnrolledKeys(ctx context.Context, owner string) (ks []EnrolledK
 // Nonce implements Journal.
 func (j *SQLite) Nonce(ctx context.Context, nonce string) (n Nonce, err error) {
 	return n, j.view(ctx, func(tx *sqlitedb.Tx) error {
-		var expires int64
-		err := tx.QueryRow(`SELECT nonce, expires, data FROM nonces WHERE nonce = ?`, []any{nonce}, &n.Nonce, &expires, &n.Data)
-		n.Expires, n.Data = moment(expires), clone(n.Data)
+		err := tx.QueryRow(`SELECT nonce, expires, data FROM nonces WHERE nonce = ?`, []any{nonce}, &n.Nonce, timeColumn{&n.Expires}, &n.Data)
+		n.Data = clone(n.Data)
 		return err
 	})
 }

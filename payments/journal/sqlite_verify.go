@@ -3,8 +3,7 @@ package journal
 import (
 	"context"
 	"database/sql"
-	"fmt"
-	"time"
+	"errors"
 
 	"github.com/parleypay/parley/internal/sqlitedb"
 	"github.com/parleypay/parley/payments"
@@ -21,8 +20,9 @@ type source struct {
 
 // row is what all tables have in common, and how the rest joins its step.
 type row struct {
-	pos, payment, at int64 // payment and at are -1 in tables that have no such column
-	add              func(*entry)
+	pos         int64
+	payment, at sql.Null[int64] // not valid in tables that have no such column
+	add         func(*entry)
 }
 
 // advance reads the next row.
@@ -31,7 +31,7 @@ func (s *source) advance() error {
 		return s.rows.Err()
 	}
 	last := s.next.pos
-	s.next = row{payment: -1, at: -1}
+	s.next = row{}
 	if err := s.scan(s.rows, &s.next); err != nil {
 		return damaged("cannot be read: "+err.Error(), "%s of step %d or later", partNames[s.tag], last)
 	}
@@ -44,7 +44,7 @@ func (s *source) take(e *entry, at, payment int64) error {
 		if s.next.pos < int64(e.Pos) {
 			return damaged("is out of order", "%s of step %d", partNames[s.tag], s.next.pos)
 		}
-		if (s.next.payment != -1 && s.next.payment != payment) || (s.next.at != -1 && s.next.at != at) {
+		if (s.next.payment.Valid && s.next.payment.V != payment) || (s.next.at.Valid && s.next.at.V != at) {
 			return damaged("not what was recorded", "%s of %s", partNames[s.tag], e.name())
 		}
 		s.next.add(e)
@@ -133,35 +133,17 @@ var sources = []struct {
 		var x Put
 		var deleted bool
 		err := rows.Scan(&r.pos, &x.Table, &x.Key, &x.Value, &deleted)
-		if x.Value = blob(x.Value); deleted && len(x.Value) == 0 {
+		switch {
+		case !deleted:
+			x.Value = blob(x.Value)
+		case len(x.Value) > 0 && err == nil:
+			err = errors.New("a deleted value is not empty")
+		default:
 			x.Value = nil
 		}
 		r.add = func(s *entry) { s.Puts = append(s.Puts, x) }
 		return err
 	}},
-}
-
-// hashColumn and timeColumn scan a hash of 32 bytes and a time in nanoseconds.
-type hashColumn [32]byte
-
-func (h *hashColumn) Scan(v any) error {
-	b, ok := v.([]byte)
-	if !ok || len(b) != len(h) {
-		return fmt.Errorf("a hash has not 32 bytes")
-	}
-	copy(h[:], b)
-	return nil
-}
-
-type timeColumn struct{ t *time.Time }
-
-func (c timeColumn) Scan(v any) error {
-	n, ok := v.(int64)
-	if !ok {
-		return fmt.Errorf("a time is not a number")
-	}
-	*c.t = moment(n)
-	return nil
 }
 
 // Verify implements Journal. It reads the whole file on one snapshot, while steps go on.
@@ -211,9 +193,10 @@ func verifySteps(tx *sqlitedb.Tx, v *verifier) (head Head, clock int64, err erro
 		FROM log l LEFT JOIN payments p ON p.id = l.payment ORDER BY l.pos`, nil, func(rows *sql.Rows) error {
 		e := &entry{}
 		var at, payment int64
-		var state, parts, hash []byte
-		if err := rows.Scan(&e.Pos, &at, &payment, &e.Seq, &state, &parts, &hash, &e.Key.Intent, &e.Key.Side); err != nil {
-			return err
+		var state, parts []byte
+		var hash [32]byte
+		if err := rows.Scan(&e.Pos, &at, &payment, &e.Seq, &state, &parts, (*hashColumn)(&hash), &e.Key.Intent, &e.Key.Side); err != nil {
+			return damaged("cannot be read: "+err.Error(), "step %d", v.head.Pos+1)
 		}
 		e.At, clock = moment(at), max(clock, at)
 		if payment != 0 && e.Key == (Key{}) {
@@ -229,10 +212,10 @@ func verifySteps(tx *sqlitedb.Tx, v *verifier) (head Head, clock int64, err erro
 			}
 		}
 		ps, ok := unpackParts(parts)
-		if !ok || len(hash) != 32 {
+		if !ok || (state != nil && len(state) != 32) {
 			return damaged("not what was recorded", "%s", e.name())
 		}
-		head = Head{Pos: e.Pos, Hash: [32]byte(hash)}
+		head = Head{Pos: e.Pos, Hash: hash}
 		return v.step(e, head.Hash, ps)
 	})
 	if err != nil {
@@ -252,7 +235,7 @@ func verifySums(tx *sqlitedb.Tx, v *verifier) error {
 		var open bool
 		r, err := scanRecord(func(dest ...any) error { return rows.Scan(append(dest, &open)...) })
 		if err != nil {
-			return err
+			return damaged("cannot be read: "+err.Error(), "payment %s", r.Key)
 		}
 		if open == r.Status.Terminal() {
 			return damaged("is marked open and terminal, or neither", "payment %s", r.Key)

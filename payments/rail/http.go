@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -159,7 +160,7 @@ func sendError(resp *http.Response) *SendError {
 	}
 	switch p.Type {
 	case ProblemRefused:
-		e.Outcome, e.Faults = payments.OutcomeRefused, p.Faults
+		e.Outcome, e.Faults = payments.OutcomeRefused, slices.DeleteFunc(p.Faults, func(f *RuleError) bool { return f == nil })
 	case ProblemNotTaken:
 		e.Outcome = payments.OutcomeNotSent
 	default:

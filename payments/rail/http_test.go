@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -255,4 +256,42 @@ func TestReceive(t *testing.T) {
 			}
 		})
 	}
+}
+
+func FuzzReadParts(f *testing.F) {
+	f.Add([]byte(part("8", "<a/>") + part("11", "<b/>") + "--b--\r\n"))
+	f.Add([]byte(part("8", strings.Repeat("x", 200)) + "--b--\r\n"))
+	f.Add([]byte("--b\r\nParley-Seq: 9\r\n\r\n<b"))
+	f.Add([]byte("--b\r\nParley-Seq: 18446744073709551615\r\nParley-Seq: 1\r\n\r\n\r\n--b--"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		const after, most, size = 7, 3, 100
+		ds, err := readParts(multipart.NewReader(bytes.NewReader(body), "b"), after, most, size)
+		if len(ds) > most || (len(ds) > 0 && err != nil) {
+			t.Fatalf("%d messages, %v", len(ds), err)
+		}
+		last := uint64(after)
+		for _, d := range ds {
+			if d.Seq <= last || len(d.Wire) > size+1 {
+				t.Fatalf("sequence %d after %d, %d bytes", d.Seq, last, len(d.Wire))
+			}
+			last = d.Seq
+		}
+	})
+}
+
+func FuzzProblem(f *testing.F) {
+	f.Add(422, `{"type":"urn:parley:rail:refused","status":422,"title":"no","faults":[{"rule":"a"}]}`)
+	f.Add(422, `{"type":"urn:parley:rail:refused","status":422,"faults":[null,{}]}`)
+	f.Add(503, `{"type":"urn:parley:rail:not-taken","status":503}`)
+	f.Add(200, `{"type":"urn:parley:rail:refused","status":200}`)
+	f.Fuzz(func(t *testing.T, status int, body string) {
+		resp := &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {"application/problem+json"}}, Body: io.NopCloser(strings.NewReader(body))}
+		e := sendError(resp)
+		if e.Outcome != payments.OutcomeUnknown && (status < 400 || !json.Valid([]byte(body))) {
+			t.Fatalf("%d %q says %v", status, body, e.Outcome)
+		}
+		if _ = e.Error(); e.Err == nil {
+			t.Fatal("no cause")
+		}
+	})
 }

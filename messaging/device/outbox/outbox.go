@@ -38,8 +38,8 @@ type Config struct {
 	Window int
 	// AnswerTimeout is how long the relay's answer may take before the same frame is sent again. Zero means 10 s.
 	AnswerTimeout time.Duration
-	// Resend is how long after the relay accepted a message, and each time again, it is sent anew while a receipt is missing. The last one repeats. Nil
-	// means 10 min, 1 h, 6 h, 24 h.
+	// Resend is how long after the relay accepted a message, and each time again, it is sent anew while a receipt is missing. The
+	// last one repeats. Nil means 1 min, 10 min, 1 h, 6 h, 24 h.
 	Resend []time.Duration
 	// Backoff bounds the pause after the relay refused for now: it doubles from the first to the second. Zeros mean 1 s and 1 min.
 	BackoffFirst, BackoffMost time.Duration
@@ -53,7 +53,7 @@ func (c Config) withDefaults() Config {
 		c.AnswerTimeout = 10 * time.Second
 	}
 	if c.Resend == nil {
-		c.Resend = []time.Duration{10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
+		c.Resend = []time.Duration{time.Minute, 10 * time.Minute, time.Hour, 6 * time.Hour, 24 * time.Hour}
 	}
 	c.BackoffFirst = cmp.Or(c.BackoffFirst, time.Second)
 	c.BackoffMost = cmp.Or(c.BackoffMost, time.Minute)

@@ -45,7 +45,7 @@ type Config struct {
 	// QueueMax bounds the messages waiting for one participant. Zero means 100,000. At the bound the rail takes no payment that
 	// involves the participant.
 	QueueMax int `yaml:"queue_max"`
-	// KeepMax bounds the finished payments remembered for enquiries and audit. Zero means 100,000; the oldest go first.
+	// KeepMax bounds the finished payments remembered for enquiries and audit. Zero means 20,000, about 100 MB; the oldest go first.
 	KeepMax int `yaml:"keep_max"`
 
 	// Actor names the rail in trace events. Empty means "rail".
@@ -248,7 +248,7 @@ func (cfg *Config) resolve() (*settings, error) {
 		s.queueMax = 100_000
 	}
 	if s.keepMax == 0 {
-		s.keepMax = 100_000
+		s.keepMax = 20_000
 	}
 	return s, errors.Join(errs...)
 }

@@ -57,7 +57,7 @@ const (
 type payment struct {
 	id               uint64
 	m                *rail.Message
-	wire             []byte // as received, for the store
+	wire             []byte // as received, for the store; nil without one
 	debtor, creditor int    // indexes of members; creditor -1 when unknown
 	action           Action
 	received         time.Time
@@ -249,6 +249,9 @@ func (c *core) transfer(now time.Time, from int, m *rail.Message, wire []byte, d
 	c.emit(doc)
 	p := &payment{
 		id: c.next(), m: m, wire: wire, debtor: from, creditor: creditor, action: action, received: now, state: stateOpen, status: "PDNG", by: rail.Service,
+	}
+	if c.log == nil {
+		p.wire = nil // only the store needs it
 	}
 	c.payments[p.id] = p
 	c.touch(p.id)

@@ -82,8 +82,8 @@ func TestStoreRestart(t *testing.T) {
 					clock.Advance(300 * time.Millisecond)
 					start()
 				}
-				for range 40 {
-					clock.Advance(time.Second)
+				for range 14 {
+					clock.Advance(3 * time.Second)
 					start()
 					drain()
 					if err := b.sim.core.check(); err != nil {

@@ -74,31 +74,61 @@ func padTo(plaintext int) (int, error) {
 	return buckets[i], nil
 }
 
-// Session is one chat in the caller's transaction. It implements messaging.Session.
+// Session is one chat in the caller's transaction. It implements messaging.Session. It remembers the epoch that it saw first: make
+// another one after a handshake.
 type Session struct {
 	c    *Client
 	rows Rows
 	chat messaging.ChatID
+	g    *groupRow
+	e    *epoch // the current one
 }
 
 var _ messaging.Session = (*Session)(nil)
 
 // Session returns the chat's session. It fails at its first use when there is no such group.
-func (c *Client) Session(rows Rows, chat messaging.ChatID) *Session { return &Session{c, rows, chat} }
+func (c *Client) Session(rows Rows, chat messaging.ChatID) *Session {
+	return &Session{c: c, rows: rows, chat: chat}
+}
+
+func (s *Session) group() (*groupRow, error) {
+	if s.g == nil {
+		g, err := loadGroup(s.rows, s.chat)
+		if err != nil {
+			return nil, err
+		}
+		s.g = &g
+	}
+	return s.g, nil
+}
+
+// current loads the current epoch.
+func (s *Session) current() (number uint64, e *epoch, err error) {
+	g, err := s.group()
+	if err != nil {
+		return 0, nil, err
+	}
+	if s.e == nil {
+		if s.e, err = loadEpoch(s.rows, s.chat, g.Epoch, ErrNoGroup); err != nil {
+			s.e = nil
+			return 0, nil, err
+		}
+	}
+	return g.Epoch, s.e, nil
+}
 
 // Epoch returns the chat's current epoch.
 func (s *Session) Epoch() (uint64, error) {
-	g, err := loadGroup(s.rows, s.chat)
-	return g.Epoch, err
+	g, err := s.group()
+	if err != nil {
+		return 0, err
+	}
+	return g.Epoch, nil
 }
 
 // Seal implements messaging.Session (§6.3.1).
 func (s *Session) Seal(plaintext, aad []byte) (envelope []byte, err error) {
-	g, err := loadGroup(s.rows, s.chat)
-	if err != nil {
-		return nil, err
-	}
-	e, err := loadEpoch(s.rows, s.chat, g.Epoch, ErrNoGroup)
+	number, e, err := s.current()
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +137,7 @@ func (s *Session) Seal(plaintext, aad []byte) (envelope []byte, err error) {
 		return nil, err
 	}
 	var r ratchet
-	key := ratchetKey(s.chat, g.Epoch, e.Own)
+	key := ratchetKey(s.chat, number, e.Own)
 	if err := load(s.rows, KindRatchet, key, &r, ErrNoGroup); err != nil {
 		return nil, err
 	}
@@ -120,7 +150,7 @@ func (s *Session) Seal(plaintext, aad []byte) (envelope []byte, err error) {
 	}
 	pm, err := framing.Encrypt(framing.EncryptParams{
 		Content: framing.FramedContent{
-			GroupID: s.chat[:], Epoch: g.Epoch, Sender: framing.Sender{Type: framing.SenderTypeMember, LeafIndex: e.Own},
+			GroupID: s.chat[:], Epoch: number, Sender: framing.Sender{Type: framing.SenderTypeMember, LeafIndex: e.Own},
 			AuthenticatedData: aad, Body: framing.ApplicationData{Data: plaintext},
 		},
 		SenderLeafIndex:  e.Own,
@@ -154,7 +184,7 @@ func (s *Session) Open(envelope []byte) (o messaging.Opened, err error) {
 	if env.Handshake || env.Chat != s.chat {
 		return o, errors.New("mlsgroup: want an application message of this chat")
 	}
-	g, err := loadGroup(s.rows, s.chat)
+	g, err := s.group()
 	if err != nil {
 		return o, err
 	}
@@ -324,11 +354,7 @@ func (e *epoch) open(pm *framing.PrivateMessage, d *framing.MLSSenderData, l lea
 
 // Members implements messaging.Session.
 func (s *Session) Members() ([]messaging.Member, error) {
-	g, err := loadGroup(s.rows, s.chat)
-	if err != nil {
-		return nil, err
-	}
-	e, err := loadEpoch(s.rows, s.chat, g.Epoch, ErrNoGroup)
+	_, e, err := s.current()
 	if err != nil {
 		return nil, err
 	}
@@ -343,11 +369,7 @@ func (s *Session) Members() ([]messaging.Member, error) {
 // caller's label is its context.
 func (s *Session) Binding(label string) (messaging.Binding, error) {
 	b := messaging.Binding{Chat: s.chat}
-	g, err := loadGroup(s.rows, s.chat)
-	if err != nil {
-		return b, err
-	}
-	e, err := loadEpoch(s.rows, s.chat, g.Epoch, ErrNoGroup)
+	number, e, err := s.current()
 	if err != nil {
 		return b, err
 	}
@@ -355,7 +377,7 @@ func (s *Session) Binding(label string) (messaging.Binding, error) {
 	if err != nil {
 		return b, err
 	}
-	b.Epoch, b.Secret = g.Epoch, [32]byte(secret)
+	b.Epoch, b.Secret = number, [32]byte(secret)
 	return b, nil
 }
 
