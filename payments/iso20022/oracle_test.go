@@ -205,6 +205,9 @@ func TestCanonicalBytes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if definition, _ := MessageDefinition(b); !xmllint(t, definition, [][]byte{b})[0] {
+			t.Errorf("xmllint refuses %s", b)
+		}
 		for _, form := range []string{"--c14n", "--exc-c14n"} {
 			cmd := exec.Command(tool, form, "-")
 			cmd.Stdin = bytes.NewReader(b)

@@ -2,8 +2,10 @@ package iso20022
 
 import (
 	"math/rand/v2"
+	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -54,29 +56,28 @@ var passedOver = map[string]bool{
 	"StructuredRemittanceInformation16/AddtlRmtInf": true,
 	"CreditorReferenceType2/Issr":                   true,
 	// pacs.002 and pacs.028
-	"OriginalGroupHeader17/OrgnlCtrlSum":           true,
-	"OriginalGroupHeader17/NbOfTxsPerSts":          true,
-	"OriginalGroupInformation27/OrgnlCtrlSum":      true,
-	"PaymentTransaction110/StsRsnInf":              true, // besides that of the group
-	"OriginalGroupHeader17/StsRsnInf again":        true,
-	"PaymentTransaction110/StsRsnInf again":        true,
-	"StatusReasonInformation12/Orgtr":              true,
-	"StatusReasonInformation12/AddtlInf again":     true,
-	"DateAndDateTime2Choice/DtTm":                  true, // on the same day
-	"PaymentTransaction110/AcctSvcrRef":            true,
-	"PaymentTransaction110/ClrSysRef":              true,
-	"OriginalTransactionReference28 but an amount": true,
-	"PaymentTransaction113/ClrSysRef":              true,
-	"PaymentTransaction113/OrgnlTxRef":             true,
+	"OriginalGroupHeader17/OrgnlCtrlSum":                    true,
+	"OriginalGroupHeader17/NbOfTxsPerSts":                   true,
+	"OriginalGroupInformation27/OrgnlCtrlSum":               true,
+	"PaymentTransaction110/StsRsnInf":                       true, // besides that of the group
+	"OriginalGroupHeader17/StsRsnInf again":                 true,
+	"PaymentTransaction110/StsRsnInf again":                 true,
+	"StatusReasonInformation12/Orgtr":                       true,
+	"StatusReasonInformation12/AddtlInf again":              true,
+	"DateAndDateTime2Choice/DtTm":                           true, // on the same day
+	"PaymentTransaction110/AcctSvcrRef":                     true,
+	"PaymentTransaction110/ClrSysRef":                       true,
+	"OriginalTransactionReference28/all but IntrBkSttlmAmt": true,
+	"PaymentTransaction113/ClrSysRef":                       true,
+	"PaymentTransaction113/OrgnlTxRef":                      true,
 	// headers
-	"BusinessApplicationHeaderV02/PssblDplct": true, // where it is false
-	"BusinessApplicationHeaderV01/CharSet":    true,
-	"BusinessApplicationHeaderV01/Prty":       true,
-	"BusinessApplicationHeaderV01/Rltd":       true,
-	"BusinessApplicationHeaderV02/CharSet":    true,
-	"BusinessApplicationHeaderV02/BizPrcgDt":  true,
-	"BusinessApplicationHeaderV02/Prty":       true,
-	"BusinessApplicationHeaderV02/Rltd":       true,
+	"BusinessApplicationHeaderV01/CharSet":   true,
+	"BusinessApplicationHeaderV01/Prty":      true,
+	"BusinessApplicationHeaderV01/Rltd":      true,
+	"BusinessApplicationHeaderV02/CharSet":   true,
+	"BusinessApplicationHeaderV02/BizPrcgDt": true,
+	"BusinessApplicationHeaderV02/Prty":      true,
+	"BusinessApplicationHeaderV02/Rltd":      true,
 }
 
 // Into full documents every element is put that the schema allows there: the decoder refuses it, or decodes something else, or it is
@@ -90,8 +91,10 @@ func TestNothingIsLostSilently(t *testing.T) {
 	request.GroupLevel = true
 	transfer := fednowTransfer
 	transfer.Reference, transfer.Purpose, transfer.ServiceLevel = "RF18539007547034", "GDDS", "SDVA"
+	header := fednowHeader
+	header.PssblDplct = true
 	seen := map[string]bool{}
-	for _, m := range []interface{ Append([]byte) ([]byte, error) }{&transfer, &sepaTransfer, &report, &sepaReport, &fednowRequest, &request, &fednowHeader, &sepaHeader} {
+	for _, m := range []interface{ Append([]byte) ([]byte, error) }{&transfer, &sepaTransfer, &report, &sepaReport, &fednowRequest, &request, &header, &sepaHeader} {
 		doc, err := m.Append(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -121,6 +124,39 @@ func TestNothingIsLostSilently(t *testing.T) {
 	for name := range passedOver {
 		if !seen[name] {
 			t.Errorf("%s is said to be passed over but is not", name)
+		}
+	}
+}
+
+// The list in the documentation is this one.
+func TestPassedOverIsDocumented(t *testing.T) {
+	doc, err := os.ReadFile("../../docs/iso20022.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, part, _ := strings.Cut(string(doc), "<!-- passed over: begin -->")
+	part, _, ok := strings.Cut(part, "<!-- passed over: end -->")
+	if !ok {
+		t.Fatal("the list is not marked in docs/iso20022.md")
+	}
+	listed := map[string]bool{}
+	for line := range strings.Lines(part) {
+		cell := strings.Split(line, "|")
+		if len(cell) != 4 || strings.Contains(line, "---") || strings.Contains(line, " type ") {
+			continue
+		}
+		for e := range strings.SplitSeq(cell[2], ",") {
+			listed[strings.TrimSpace(cell[1])+"/"+strings.TrimSpace(strings.ReplaceAll(e, "`", ""))] = true
+		}
+	}
+	for name := range passedOver {
+		if !listed[name] {
+			t.Errorf("%s is not in docs/iso20022.md", name)
+		}
+	}
+	for name := range listed {
+		if !passedOver[name] {
+			t.Errorf("%s is in docs/iso20022.md, but not passed over", name)
 		}
 	}
 }
@@ -157,11 +193,9 @@ func everyElement(t *testing.T, doc []byte) (list []variant) {
 		ty := &isoTables.types[typ]
 		put := func(name string, from, to uint32, with []byte) {
 			if ty.name == "OriginalTransactionReference28" && name != "IntrBkSttlmAmt" {
-				name = " but an amount"
-			} else {
-				name = "/" + name
+				name = "all but IntrBkSttlmAmt"
 			}
-			list = append(list, variant{ty.name + name, slices.Concat(doc[:from], with, doc[to:])})
+			list = append(list, variant{ty.name + "/" + name, slices.Concat(doc[:from], with, doc[to:])})
 		}
 		at := tr.nodes[i].textAt // behind the elements met
 		c := i + 1
