@@ -94,6 +94,14 @@ func takeLock(f *os.File) (err error) {
 }
 
 func (db *DB) open(path, schema string) (err error) {
+	// Before SQLite opens it, since the log and its index get the file's permissions.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("sqlitedb: %w", err)
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return fmt.Errorf("sqlitedb: %w", err)
+	}
 	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_txlock=immediate"
 	if db.write, err = sql.Open("sqlite", dsn); err != nil {
 		return fmt.Errorf("sqlitedb: %w", err)
@@ -106,10 +114,6 @@ func (db *DB) open(path, schema string) (err error) {
 	if _, err = db.write.Exec(schema); err != nil {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: schema: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		db.write.Close()
-		return fmt.Errorf("sqlitedb: %w", err)
 	}
 	db.writer.stmts = map[string]*sql.Stmt{}
 	if db.writer.conn, err = db.write.Conn(context.Background()); err != nil {

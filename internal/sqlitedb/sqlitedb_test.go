@@ -205,6 +205,29 @@ func TestLogIsFoldedAtOpening(t *testing.T) {
 	}
 }
 
+func TestFilesAreTheOwnersOnly(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, filepath.Join(dir, "x.db"))
+	if err := db.Update(context.Background(), func(tx *Tx) error {
+		_, err := tx.Exec("INSERT INTO t VALUES (1, 'x')")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 3 {
+		t.Errorf("%d files, want the store, its log and its lock", len(files))
+	}
+	for _, f := range files {
+		if fi, err := f.Info(); err != nil || fi.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f.Name(), fi.Mode(), err)
+		}
+	}
+}
+
 func BenchmarkUpdateParallel(b *testing.B) {
 	db, err := Open(filepath.Join(b.TempDir(), "x.db"), schema)
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/parleypay/parley/internal/trace"
@@ -40,7 +39,7 @@ type Engine struct {
 	state   engineState
 	calls   sync.WaitGroup // HandleChat and CheckPayee under way
 	stopRun context.CancelCauseFunc
-	heard   atomic.Int64 // Unix ms of the last answer of the rail, 0 = never
+	link    link
 }
 
 type engineState uint8
@@ -196,7 +195,7 @@ func (e *Engine) fatal(err error) {
 	}
 }
 
-// Ready returns nil when the engine takes messages and the rail has answered within the last minute, else why not.
+// Ready returns nil when the engine takes messages and the rail can be reached, else why not.
 func (e *Engine) Ready() error {
 	e.mu.Lock()
 	state := e.state
@@ -204,10 +203,35 @@ func (e *Engine) Ready() error {
 	if state != running {
 		return ErrStopped
 	}
-	if heard := e.heard.Load(); heard == 0 || e.now().Sub(time.UnixMilli(heard)) > time.Minute {
-		return errors.New("connector: no answer from the rail")
+	if e.link.down(time.Now()) {
+		return errors.New("connector: the rail cannot be reached")
 	}
 	return nil
+}
+
+// link is how the connection to the rail stands. A question that the rail holds open for a second is as good as an answer.
+type link struct {
+	mu     sync.Mutex // guards what follows
+	failed bool       // the last question failed
+	asking time.Time  // when the open question was asked; zero if none is
+}
+
+func (l *link) ask(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asking = now
+}
+
+func (l *link) answered(ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asking, l.failed = time.Time{}, !ok
+}
+
+func (l *link) down(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed && (l.asking.IsZero() || now.Sub(l.asking) < time.Second)
 }
 
 // Stats says how much waits or is under way.

@@ -30,7 +30,9 @@ func (e *Engine) receive(ctx context.Context) {
 		return
 	}
 	for attempt := 0; ctx.Err() == nil; {
+		e.link.ask(time.Now())
 		batch, err := e.cfg.Transport.Receive(ctx, cursor, receiveMax)
+		e.link.answered(err == nil)
 		if err != nil {
 			if ctx.Err() != nil {
 				return
@@ -44,7 +46,6 @@ func (e *Engine) receive(ctx context.Context) {
 			continue
 		}
 		attempt = 0
-		e.heard.Store(e.now().UnixMilli())
 		e.cfg.Metrics.Count(MetricReceive, "ok")
 		if len(batch) == 0 {
 			continue

@@ -5,8 +5,10 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -636,3 +638,40 @@ func (f *flakyCore) Credit(ctx context.Context, key string, a payments.Account, 
 }
 
 var _ journal.Journal = (*breaker)(nil)
+
+// silentRail fails, or holds the question open.
+type silentRail struct {
+	rail.Transport
+	fail atomic.Bool
+}
+
+func (s *silentRail) Receive(ctx context.Context, after uint64, max int) ([]rail.Delivery, error) {
+	if s.fail.Load() {
+		return nil, errors.New("no route")
+	}
+	return s.Transport.Receive(ctx, after, max)
+}
+
+func TestReady(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		silent := &silentRail{}
+		w := newWorld(t, "fednow", options{bank: func(name string, c *connector.Config) {
+			if name == "payer-bank" {
+				silent.Transport = c.Transport
+				c.Transport = silent
+			}
+		}})
+		if err := w.payerBank.engine.Ready(); err != nil {
+			t.Errorf("a rail with nothing to say: %v", err)
+		}
+		silent.fail.Store(true)
+		w.until("not ready", func() bool { return w.payerBank.engine.Ready() != nil })
+		silent.fail.Store(false)
+		w.until("ready", func() bool { return w.payerBank.engine.Ready() == nil })
+		w.payerBank.end()
+		if err := w.payerBank.engine.Ready(); !errors.Is(err, connector.ErrStopped) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
