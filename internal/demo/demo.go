@@ -144,7 +144,7 @@ type stage struct {
 	dir    string
 	events *recorder
 
-	relay, rail, shopBank, payerBank *process
+	relay, rail, shopBank, payerBank *platform.Process
 	payerBankArgs                    []string
 	payer, shop                      *sdk.Client
 	shopChat                         messaging.ChatID // the payer's chat with the shop
@@ -215,7 +215,7 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 	if final.Refusal != nil {
 		result.Reason = final.Refusal.Text
 	}
-	if st.effects, err = platform.Effects(ctx, st.rail.ready.URL, st.world.Audit); err != nil {
+	if st.effects, err = platform.Effects(ctx, st.rail.Ready.URL, st.world.Audit); err != nil {
 		return Result{}, err
 	}
 	return result, st.collect(ctx, final.Intent)
@@ -245,16 +245,16 @@ func (st *stage) startParts(ctx context.Context) (err error) {
 	if err := errors.Join(err, railErr); err != nil {
 		return err
 	}
-	st.emit(actorRelay, "ready", "", "queues and delivers ciphertext, at "+st.relay.ready.URL)
-	st.emit(actorRail, "ready", "", "simulates "+st.world.Title+", at "+st.rail.ready.URL)
-	if err := st.world.WriteBank(st.dir, actorShopBank, st.relay.ready.URL, st.rail.ready.URL, ""); err != nil {
+	st.emit(actorRelay, "ready", "", "queues and delivers ciphertext, at "+st.relay.Ready.URL)
+	st.emit(actorRail, "ready", "", "simulates "+st.world.Title+", at "+st.rail.Ready.URL)
+	if err := st.world.WriteBank(st.dir, actorShopBank, st.relay.Ready.URL, st.rail.Ready.URL, ""); err != nil {
 		return err
 	}
 	if st.shopBank, err = st.start(ctx, actorShopBank, "connector", actorShopBank+".yaml"); err != nil {
 		return err
 	}
 	st.emit(actorShopBank, "ready", "", "connector of the shop's bank, agent "+st.world.Shop.Agent)
-	if err := st.world.WriteBank(st.dir, actorPayerBank, st.relay.ready.URL, st.rail.ready.URL, st.shopBank.ready.URL); err != nil {
+	if err := st.world.WriteBank(st.dir, actorPayerBank, st.relay.Ready.URL, st.rail.Ready.URL, st.shopBank.Ready.URL); err != nil {
 		return err
 	}
 	if st.payerBank, err = st.start(ctx, actorPayerBank, "connector", actorPayerBank+".yaml"); err != nil {
@@ -264,8 +264,8 @@ func (st *stage) startParts(ctx context.Context) (err error) {
 	return nil
 }
 
-func (st *stage) start(ctx context.Context, actor, command, file string) (*process, error) {
-	return startProcess(ctx, actor, st.o.Exe, []string{command, "-events", "-config", filepath.Join(st.dir, file)}, st.events.sink)
+func (st *stage) start(ctx context.Context, actor, command, file string) (*platform.Process, error) {
+	return platform.StartProcess(ctx, actor, st.o.Exe, []string{command, "-events", "-config", filepath.Join(st.dir, file)}, st.events.sink)
 }
 
 // startClients opens payer and shop in this process and enrols their keys.
@@ -289,14 +289,14 @@ func (st *stage) startClients(ctx context.Context) error {
 		if st.o.Log != nil {
 			log = slog.New(slog.NewTextHandler(st.o.Log, nil))
 		}
-		return sdk.Open(ctx, sdk.Config{Store: store, Key: device.KeyFile(key), Relay: st.relay.ready.URL, Name: name, Bank: &bank,
+		return sdk.Open(ctx, sdk.Config{Store: store, Key: device.KeyFile(key), Relay: st.relay.Ready.URL, Name: name, Bank: &bank,
 			Unlock: st.unlock, Log: log, Trace: st.events.clientSink, Actor: actor})
 	}
 	var err error
-	if st.shop, err = open(actorShop, st.world.Shop.Name, st.shopBank.ready.Contact); err != nil {
+	if st.shop, err = open(actorShop, st.world.Shop.Name, st.shopBank.Ready.Contact); err != nil {
 		return err
 	}
-	if st.payer, err = open(actorPayer, st.world.Payer.Name, st.payerBank.ready.Contact); err != nil {
+	if st.payer, err = open(actorPayer, st.world.Payer.Name, st.payerBank.Ready.Contact); err != nil {
 		return err
 	}
 	b := st.newBot()
@@ -422,7 +422,7 @@ func (st *stage) crash(ctx context.Context) {
 	if !st.events.await(ctx, func(e trace.Event) bool { return e.Actor == actorPayerBank && e.Event == "pacs.008 sent" }) {
 		return
 	}
-	st.payerBank.kill()
+	st.payerBank.Kill()
 	st.emit(actorPayerBank, "killed", "", "after the transfer left, before any answer")
 	restarted, err := st.start(ctx, actorPayerBank, "connector", actorPayerBank+".yaml")
 	if err != nil {
@@ -445,9 +445,9 @@ func (st *stage) stop() error {
 			errs = append(errs, c.Close())
 		}
 	}
-	for _, p := range []*process{st.payerBank, st.shopBank, st.rail, st.relay} {
+	for _, p := range []*platform.Process{st.payerBank, st.shopBank, st.rail, st.relay} {
 		if p != nil {
-			errs = append(errs, p.stop())
+			errs = append(errs, p.Stop())
 		}
 	}
 	return errors.Join(errs...)

@@ -84,7 +84,7 @@ func (d *device) forget() {
 }
 
 func (d *device) boot() {
-	d.box = outbox.New(outbox.Config{Resend: []time.Duration{15 * time.Second, time.Minute, 3 * time.Minute}})
+	d.box = outbox.New(outbox.Config{AnswerTimeout: 2 * time.Second, Resend: []time.Duration{15 * time.Second, time.Minute, 3 * time.Minute}})
 	for _, r := range d.rows {
 		d.boxStep(outbox.Added{ID: r.id, Message: r.m.id, To: []messaging.DeviceID{r.m.to.id}, Expires: r.m.expires})
 	}

@@ -50,11 +50,6 @@ type session struct {
 	stmts map[string]*sql.Stmt
 }
 
-func newSession(db *sql.DB) (*session, error) {
-	conn, err := db.Conn(context.Background())
-	return &session{conn, map[string]*sql.Stmt{}}, err
-}
-
 type job struct {
 	f    func(*Tx) error
 	err  error
@@ -99,37 +94,52 @@ func takeLock(f *os.File) (err error) {
 }
 
 func (db *DB) open(path, schema string) (err error) {
+	// Before SQLite opens it, since the log and its index get the file's permissions.
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("sqlitedb: %w", err)
+	}
+	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
+		return fmt.Errorf("sqlitedb: %w", err)
+	}
 	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_txlock=immediate"
 	if db.write, err = sql.Open("sqlite", dsn); err != nil {
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
 	db.write.SetMaxOpenConns(1)
+	if err = foldLog(db.write); err != nil {
+		db.write.Close()
+		return err
+	}
 	if _, err = db.write.Exec(schema); err != nil {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: schema: %w", err)
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	db.writer.stmts = map[string]*sql.Stmt{}
+	if db.writer.conn, err = db.write.Conn(context.Background()); err != nil {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
-	w, err := newSession(db.write)
-	if err != nil {
-		db.write.Close()
-		return fmt.Errorf("sqlitedb: %w", err)
-	}
-	db.writer = *w
 	if db.read, err = sql.Open("sqlite", dsn+"&_pragma=query_only(1)"); err != nil {
 		db.write.Close()
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
 	for range maxReaders {
-		r, err := newSession(db.read)
-		if err != nil {
-			db.write.Close()
-			db.read.Close()
-			return fmt.Errorf("sqlitedb: %w", err)
-		}
-		db.readers <- r
+		db.readers <- &session{stmts: map[string]*sql.Stmt{}} // connected by the first View that takes it
+	}
+	return nil
+}
+
+// foldLog moves the log into the file and fsyncs it, before anything in it is believed. After a failed fsync Linux keeps the pages as if
+// they were clean: the commit that failed can then be read back from the log by the next process, though no disk has it, and would be
+// lost with the power. Written again as pages of the file, it is either on disk or an error here.
+func foldLog(db *sql.DB) error {
+	var busy, frames, folded int
+	if err := db.QueryRow("PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &frames, &folded); err != nil {
+		return fmt.Errorf("sqlitedb: fold the log: %w", err)
+	}
+	if busy != 0 {
+		return errors.New("sqlitedb: fold the log: something else reads the file")
 	}
 	return nil
 }
@@ -187,6 +197,9 @@ func (c *session) exec(statement string) error {
 }
 
 func (c *session) close() error {
+	if c.conn == nil {
+		return nil
+	}
 	for _, s := range c.stmts {
 		s.Close()
 	}
@@ -236,6 +249,11 @@ func (db *DB) View(ctx context.Context, f func(*Tx) error) (err error) {
 	case <-db.stop:
 		return sql.ErrConnDone
 	default:
+	}
+	if r.conn == nil {
+		if r.conn, err = db.read.Conn(context.Background()); err != nil {
+			return err
+		}
 	}
 	if err := r.exec("BEGIN"); err != nil {
 		return err

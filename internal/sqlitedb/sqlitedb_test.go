@@ -2,7 +2,9 @@ package sqlitedb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -91,6 +93,138 @@ func TestViewCannotWrite(t *testing.T) {
 	})
 	if err == nil {
 		t.Fatal("a view wrote")
+	}
+}
+
+func TestViewAfterCloseFails(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"))
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.View(context.Background(), func(*Tx) error { return nil }); !errors.Is(err, sql.ErrConnDone) {
+		t.Fatalf("view of a closed store: %v", err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatalf("second close: %v", err)
+	}
+}
+
+func TestCancelledBeforeStartIsLeftOut(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"))
+	ctx, cancel := context.WithCancel(context.Background())
+	hold, held := make(chan struct{}), make(chan struct{})
+	for range maxReaders { // all readers are busy
+		go db.View(context.Background(), func(*Tx) error { held <- struct{}{}; <-hold; return nil })
+		<-held
+	}
+	cancel()
+	if err := db.View(ctx, func(*Tx) error { t.Error("ran"); return nil }); !errors.Is(err, context.Canceled) {
+		t.Errorf("view: %v", err)
+	}
+	close(hold)
+}
+
+// TestViewSeesOneMoment commits while a view runs: the view goes on seeing what it saw first, and never a part of a commit.
+func TestViewSeesOneMoment(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"))
+	insert := func(n int) {
+		err := db.Update(context.Background(), func(tx *Tx) error {
+			for i := range 3 {
+				if _, err := tx.Exec("INSERT INTO t VALUES (?, 'x')", 3*n+i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	insert(0)
+	err := db.View(context.Background(), func(tx *Tx) error {
+		for i := 1; i < 4; i++ {
+			var n int
+			if err := tx.QueryRow("SELECT count(*) FROM t", nil, &n); err != nil {
+				return err
+			}
+			if n != 3 {
+				t.Errorf("the view sees %d rows after %d more commits", n, i-1)
+			}
+			insert(i)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, db); n != 12 {
+		t.Fatalf("%d rows, want 12", n)
+	}
+}
+
+// TestPanicInAViewLeavesTheStoreUsable panics as often as there are readers.
+func TestPanicInAViewLeavesTheStoreUsable(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"))
+	for range maxReaders + 1 {
+		func() {
+			defer func() { recover() }()
+			db.View(context.Background(), func(*Tx) error { panic("planted") })
+		}()
+	}
+	if n := count(t, db); n != 0 {
+		t.Fatal("rows in an empty store")
+	}
+}
+
+// TestLogIsFoldedAtOpening leaves a log behind, as a killed process does, and opens the store: the rows are then in the file itself.
+func TestLogIsFoldedAtOpening(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, filepath.Join(dir, "x.db"))
+	if err := db.Update(context.Background(), func(tx *Tx) error {
+		_, err := tx.Exec("INSERT INTO t VALUES (1, 'x')")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	left := filepath.Join(dir, "left.db")
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(filepath.Join(dir, "x.db") + suffix)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(left+suffix, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again := open(t, left)
+	if fi, err := os.Stat(left + "-wal"); err == nil && fi.Size() > 0 {
+		t.Errorf("a log of %d bytes is left", fi.Size())
+	}
+	if n := count(t, again); n != 1 {
+		t.Fatalf("%d rows, want 1", n)
+	}
+}
+
+func TestFilesAreTheOwnersOnly(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, filepath.Join(dir, "x.db"))
+	if err := db.Update(context.Background(), func(tx *Tx) error {
+		_, err := tx.Exec("INSERT INTO t VALUES (1, 'x')")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < 3 {
+		t.Errorf("%d files, want the store, its log and its lock", len(files))
+	}
+	for _, f := range files {
+		if fi, err := f.Info(); err != nil || fi.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", f.Name(), fi.Mode(), err)
+		}
 	}
 }
 

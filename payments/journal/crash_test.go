@@ -28,7 +28,7 @@ const (
 	childEnv  = "PARLEY_JOURNAL_CHILD"       // path of the journal
 	firstEnv  = "PARLEY_JOURNAL_CHILD_FIRST" // number of its first payment
 	fsizeEnv  = "PARLEY_JOURNAL_CHILD_FSIZE" // largest file it may write, in bytes
-	childStop = 400                          // payments after which the child ends by itself
+	childStop = 200                          // payments after which the child ends by itself
 )
 
 func TestMain(m *testing.M) {

@@ -21,7 +21,8 @@ type Journal interface {
 	// Apply makes the whole step durable, or nothing of it, and returns after it is. It fails with ErrConflict, ErrDuplicate, a
 	// *ClaimError, a *LimitError, a *CodeError, ErrUnbalanced, ErrInvalid or a lifecycle.TransitionError, and then nothing was
 	// recorded; with ErrBroken (or an error of ctx) it is not known whether the step was recorded, and the journal must be
-	// opened again before anything is decided.
+	// opened again before anything is decided. A step that several things stand against fails with the first of: its form, a
+	// repeat in the inbox, seq and transition, claims, limits, outbox, cases, registry, ledger.
 	Apply(ctx context.Context, s Step) error
 
 	// Payment returns the record of one side of a payment, or ErrNotFound.
@@ -325,6 +326,7 @@ var (
 	ErrDuplicate  = errors.New("journal: the message was recorded before")
 	ErrUnbalanced = errors.New("journal: ledger entry does not sum to zero")
 	ErrInvalid    = errors.New("journal: invalid step")
+	ErrClosed     = errors.New("journal: closed")
 	ErrBroken     = errors.New("journal: a write failed and it is not known what is on disk; open the journal again")
 )
 

@@ -85,7 +85,7 @@ func outward(err error) error {
 	case errors.Is(err, sqlitedb.ErrBroken):
 		return fmt.Errorf("%w (%w)", ErrBroken, err)
 	case errors.Is(err, sql.ErrConnDone):
-		return errors.New("journal: closed")
+		return ErrClosed
 	}
 	return err
 }

@@ -176,14 +176,28 @@ func (j *SQLite) LeaseOutbox(ctx context.Context, l Lease) (rows []OutboxRow, er
 		}
 	}
 	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
-		return each(tx, `SELECT `+outboxColumns+outboxTables+`WHERE o.done = 0 AND o.kind = ? AND o.not_before <= ? ORDER BY o.not_before, o.id LIMIT ?`,
+		var free []int64 // first which, then the bodies of these only: most due rows may be leased
+		err := each(tx, `SELECT id, name FROM outbox WHERE done = 0 AND kind = ? AND not_before <= ? ORDER BY not_before, id LIMIT ?`,
 			[]any{l.Kind, nanos(l.Now), l.max() + len(j.leased)}, func(r *sql.Rows) error {
-				row, err := scanOutbox(r.Scan)
-				if err == nil && len(rows) < l.max() && j.leased[row.ID].IsZero() {
-					rows = append(rows, row)
+				var id int64
+				var name string
+				err := r.Scan(&id, &name)
+				if err == nil && len(free) < l.max() && j.leased[name].IsZero() {
+					free = append(free, id)
 				}
 				return err
 			})
+		for _, id := range free {
+			if err != nil {
+				break
+			}
+			var row OutboxRow
+			row, err = scanOutbox(func(dest ...any) error {
+				return tx.QueryRow(`SELECT `+outboxColumns+outboxTables+`WHERE o.id = ?`, []any{id}, dest...)
+			})
+			rows = append(rows, row)
+		}
+		return err
 	})
 	if err != nil {
 		return nil, err

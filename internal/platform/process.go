@@ -1,4 +1,4 @@
-package demo
+package platform
 
 import (
 	"bufio"
@@ -17,21 +17,21 @@ import (
 	"github.com/parleypay/parley/internal/trace"
 )
 
-// process is one part running as a child process: it announces itself and its events as node.Line on standard output. It stops by
-// itself when its standard input closes, so that it never outlives the demo.
-type process struct {
+// Process is one part running as a child process: it announces itself and its events as node.Line on standard output. It stops by
+// itself when its standard input closes, so that it never outlives its parent.
+type Process struct {
 	name  string
 	cmd   *exec.Cmd
 	stdin io.Closer
-	ready node.Ready
+	Ready node.Ready    // how to reach it
 	done  chan struct{} // closed when the process has ended and its output is read
 	err   error         // of Wait, valid after done
 	says  *tail         // the end of its standard error
 }
 
-// startProcess starts exe with args and waits until it is ready. sink gets its events, with actor in place of an empty one.
-func startProcess(ctx context.Context, name, exe string, args []string, sink trace.Sink) (*process, error) {
-	p := &process{name: name, cmd: exec.Command(exe, args...), done: make(chan struct{}), says: &tail{max: 4 << 10}}
+// StartProcess starts exe with args and waits until it is ready. sink gets its events.
+func StartProcess(ctx context.Context, name, exe string, args []string, sink trace.Sink) (*Process, error) {
+	p := &Process{name: name, cmd: exec.Command(exe, args...), done: make(chan struct{}), says: &tail{max: 4 << 10}}
 	p.cmd.Stderr = p.says
 	p.cmd.WaitDelay = 2 * time.Second
 	stdin, err := p.cmd.StdinPipe()
@@ -55,7 +55,7 @@ func startProcess(ctx context.Context, name, exe string, args []string, sink tra
 	timeout := time.NewTimer(15 * time.Second)
 	defer timeout.Stop()
 	select {
-	case p.ready = <-ready:
+	case p.Ready = <-ready:
 		return p, nil
 	case <-p.done:
 		return nil, fmt.Errorf("%s did not start: %v\n%s", name, p.err, p.says)
@@ -64,7 +64,7 @@ func startProcess(ctx context.Context, name, exe string, args []string, sink tra
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	p.kill()
+	p.Kill()
 	return nil, fmt.Errorf("%s did not start: %w\n%s", name, err, p.says)
 }
 
@@ -89,14 +89,14 @@ func readLines(r io.Reader, ready chan<- node.Ready, sink trace.Sink) {
 	io.Copy(io.Discard, r) // a line over the limit must not block the child
 }
 
-// kill ends the process at once, as kill -9 does, and waits until it is gone.
-func (p *process) kill() {
+// Kill ends the process at once, as kill -9 does, and waits until it is gone.
+func (p *Process) Kill() {
 	p.cmd.Process.Kill()
 	<-p.done
 }
 
-// stop asks the process to drain and end, and reports how it ended. After 10 s it is killed.
-func (p *process) stop() error {
+// Stop asks the process to drain and end, and reports how it ended. After 10 s it is killed.
+func (p *Process) Stop() error {
 	select {
 	case <-p.done:
 		return nil
@@ -108,7 +108,7 @@ func (p *process) stop() error {
 	select {
 	case <-p.done:
 	case <-timeout.C:
-		p.kill()
+		p.Kill()
 		return fmt.Errorf("%s did not drain within 10 s and was killed\n%s", p.name, p.says)
 	}
 	p.stdin.Close()
