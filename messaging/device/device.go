@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +30,7 @@ type Config struct {
 	Path string
 	// Key unlocks the store. See Passphrase and KeyFile.
 	Key KeySource
-	// RelayURL is the relay's WebSocket address: wss://host/… or, for a relay on the same machine, ws://….
+	// RelayURL is the relay's address, wss://host[:port] or, for a relay on the same machine, ws://host[:port]; wire.Path is added.
 	RelayURL string
 	// Name is what the device's credential calls it, 1 to 64 octets without control characters. Nobody verifies it. It counts when the
 	// store is created; afterwards the stored name stays.
@@ -125,7 +124,7 @@ type Device struct {
 	handler Handler
 	onJoin  func(context.Context, Chat)
 	running atomic.Bool
-	with    sync.Mutex // serialises ChatWith, so that two calls do not make two chats
+	with    turns[messaging.DeviceID] // of ChatWith, so that two calls do not make two chats
 	commits commits
 }
 
