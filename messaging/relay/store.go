@@ -37,8 +37,8 @@ func (s stream) String() string { return streamNames[s] }
 var requestTimeout = 10 * time.Second
 
 const (
-	payloadMax     = 128 << 10 // of one stored message; a frame is 64 KiB, a redo record names its recipients besides
-	keyPackageAge  = 90 * 24 * time.Hour
+	payloadMax    = 128 << 10 // of one stored message; a frame is 64 KiB, a redo record names its recipients besides
+	keyPackageAge = 90 * 24 * time.Hour
 )
 
 // store is the embedded server with its streams, and the connections of this process to it: one for publishing, one for the live tail,
