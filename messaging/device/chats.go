@@ -128,8 +128,10 @@ func (d *Device) Binding(ctx context.Context, chat messaging.ChatID, label strin
 // ChatWith returns the chat of two with the peer, and creates it when there is none. Of several it returns the one with the least id,
 // so that both sides agree on one when both made one at the same time.
 func (d *Device) ChatWith(ctx context.Context, peer messaging.DeviceID) (messaging.ChatID, error) {
-	d.with.Lock()
-	defer d.with.Unlock()
+	if err := d.with.take(ctx, peer); err != nil {
+		return messaging.ChatID{}, err
+	}
+	defer d.with.give(peer)
 	var id []byte
 	err := d.s.view(ctx, func(t *tx) error {
 		_, err := t.row(`SELECT id FROM chat WHERE peer = ? AND state = ? ORDER BY id LIMIT 1`, []any{d.s.name([]byte("peer"), peer[:]), chatActive}, &id)

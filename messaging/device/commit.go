@@ -20,44 +20,15 @@ import (
 // commits runs the commits of this device, one per chat at a time, apart from whoever asked for them: a commit that the relay may have
 // accepted is followed up whether or not somebody still waits.
 type commits struct {
-	mu    sync.Mutex // guards busy and moved
-	busy  map[messaging.ChatID]chan struct{}
-	moved map[messaging.ChatID]chan struct{} // closed when the chat gets a new epoch or head
-}
-
-// lock waits for the chat's turn.
-func (c *commits) lock(ctx context.Context, chat messaging.ChatID) error {
-	for {
-		c.mu.Lock()
-		wait := c.busy[chat]
-		if wait == nil {
-			if c.busy == nil {
-				c.busy = map[messaging.ChatID]chan struct{}{}
-			}
-			c.busy[chat] = make(chan struct{})
-			c.mu.Unlock()
-			return nil
-		}
-		c.mu.Unlock()
-		select {
-		case <-wait:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (c *commits) unlock(chat messaging.ChatID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	close(c.busy[chat])
-	delete(c.busy, chat)
+	turns[messaging.ChatID]
+	moving sync.Mutex                         // guards moved
+	moved  map[messaging.ChatID]chan struct{} // closed when the chat gets a new epoch or head
 }
 
 // watch returns a channel that is closed at the chat's next change.
 func (c *commits) watch(chat messaging.ChatID) <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.moving.Lock()
+	defer c.moving.Unlock()
 	if c.moved == nil {
 		c.moved = map[messaging.ChatID]chan struct{}{}
 	}
@@ -68,8 +39,8 @@ func (c *commits) watch(chat messaging.ChatID) <-chan struct{} {
 }
 
 func (c *commits) changed(chat messaging.ChatID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.moving.Lock()
+	defer c.moving.Unlock()
 	if w := c.moved[chat]; w != nil {
 		close(w)
 		delete(c.moved, chat)
@@ -87,15 +58,15 @@ var errConflict = errors.New("device: another member changed the chat at the sam
 
 // change commits a change of the chat, and returns when it is in effect.
 func (d *Device) change(ctx context.Context, chat messaging.ChatID, ch mlsgroup.Change) error {
-	if err := d.commits.lock(ctx, chat); err != nil {
+	if err := d.commits.take(ctx, chat); err != nil {
 		return err
 	}
 	done := make(chan error, 1)
 	if !d.line.spawn(func(run context.Context) {
-		defer d.commits.unlock(chat)
+		defer d.commits.give(chat)
 		done <- d.commit(run, chat, ch)
 	}) {
-		d.commits.unlock(chat)
+		d.commits.give(chat)
 		return ErrClosed
 	}
 	select {
@@ -309,16 +280,16 @@ func (d *Device) resumeAll(ctx context.Context) error {
 		return err
 	}
 	for _, chat := range pending {
-		if err := d.commits.lock(ctx, chat); err != nil {
+		if err := d.commits.take(ctx, chat); err != nil {
 			return nil
 		}
 		if !d.line.spawn(func(run context.Context) {
-			defer d.commits.unlock(chat)
+			defer d.commits.give(chat)
 			if err := d.resume(run, chat); err != nil {
 				d.trace("commit not followed up", "")
 			}
 		}) {
-			d.commits.unlock(chat)
+			d.commits.give(chat)
 		}
 	}
 	return nil

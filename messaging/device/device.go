@@ -10,9 +10,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +31,7 @@ type Config struct {
 	Path string
 	// Key unlocks the store. See Passphrase and KeyFile.
 	Key KeySource
-	// RelayURL is the relay's WebSocket address: wss://host/… or, for a relay on the same machine, ws://….
+	// RelayURL is the relay's address, wss://host[:port] or, for a relay on the same machine, ws://host[:port]; wire.Path is added.
 	RelayURL string
 	// Name is what the device's credential calls it, 1 to 64 octets without control characters. Nobody verifies it. It counts when the
 	// store is created; afterwards the stored name stays.
@@ -52,6 +52,9 @@ type Config struct {
 
 	// Dial opens the WebSocket. Nil means a plain dial with the system's roots. Tests put a pipe here.
 	Dial func(ctx context.Context, url string) (*websocket.Conn, error)
+	// Log takes what an operator should know: that the relay cannot be reached, once per outage, and that it is there again. It never
+	// takes content, names, keys or ids. Nil takes nothing.
+	Log *slog.Logger
 	// Trace takes events without content, names or keys. Nil takes none.
 	Trace trace.Sink
 	// Actor is the device's name in trace events. Empty means the first 8 digits of its id.
@@ -125,7 +128,7 @@ type Device struct {
 	handler Handler
 	onJoin  func(context.Context, Chat)
 	running atomic.Bool
-	with    sync.Mutex // serialises ChatWith, so that two calls do not make two chats
+	with    turns[messaging.DeviceID] // of ChatWith, so that two calls do not make two chats
 	commits commits
 }
 
@@ -185,6 +188,9 @@ func (c Config) withDefaults() Config {
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 5*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Dial == nil {
 		c.Dial = func(ctx context.Context, url string) (*websocket.Conn, error) {

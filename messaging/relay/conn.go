@@ -69,11 +69,10 @@ func (r *Relay) Handler() http.Handler {
 			return
 		}
 		defer r.limits.leave(addr)
-		if !r.admit() {
+		if r.isDraining() {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		defer r.sockets.Done()
 		ws, err := up.Upgrade(w, req, nil)
 		if err != nil {
 			return
@@ -83,20 +82,33 @@ func (r *Relay) Handler() http.Handler {
 			frames:  rate.NewLimiter(rate.Limit(r.cfg.DeviceRate), max(1, int(2*r.cfg.DeviceRate))),
 			control: rate.NewLimiter(controlRate, controlBurst),
 		}
+		if !r.admit(c) {
+			ws.Close()
+			return
+		}
+		defer r.dismiss(c)
 		c.serve()
 	})
 	return mux
 }
 
-// admit counts a socket in, unless the relay is stopping.
-func (r *Relay) admit() bool {
+// admit takes a socket in, unless the relay is stopping; dismiss lets it go.
+func (r *Relay) admit(c *conn) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.draining {
 		return false
 	}
-	r.sockets.Add(1)
+	r.serving.Add(1)
+	r.sockets[c] = struct{}{}
 	return true
+}
+
+func (r *Relay) dismiss(c *conn) {
+	r.mu.Lock()
+	delete(r.sockets, c)
+	r.mu.Unlock()
+	r.serving.Done()
 }
 
 // serve runs the connection to its end.

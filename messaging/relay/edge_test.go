@@ -4,17 +4,22 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,6 +94,7 @@ func TestAutobahnCases(t *testing.T) {
 		Data     string
 	}
 	var wg sync.WaitGroup
+	var decided atomic.Int64
 	gate := make(chan struct{}, 16)
 	lines, n := bufio.NewScanner(f), 0
 	lines.Buffer(nil, 64<<20)
@@ -106,20 +112,34 @@ func TestAutobahnCases(t *testing.T) {
 			defer func() { <-gate }()
 			nc, rd := upgrade(t, x.r.Addr())
 			defer nc.Close()
-			text := false
-			for _, s := range c.Send {
+			want := 0 // if the first frame decides
+			for i, s := range c.Send {
 				payload, _ := hex.DecodeString(s.Payload)
 				switch s.Op {
 				case "frame":
 					fin := s.Fin == nil || *s.Fin
 					nc.Write(maskedFrame(fin, s.Rsv, s.Opcode, payload))
-					text = text || s.Opcode == 1
+					switch {
+					case i > 0:
+					case s.Rsv != 0 || s.Opcode == 0 || s.Opcode > 2 && s.Opcode < 8 || s.Opcode > 10 || s.Opcode >= 8 && (!fin || len(payload) > 125):
+						want = websocket.CloseProtocolError
+					case s.Opcode == 1:
+						want = websocket.CloseUnsupportedData
+					case s.Opcode == 2 && fin:
+						want = websocket.CloseProtocolError // no frame of ours
+					}
 				case "message":
 					op := 1
 					if s.Binary {
 						op = 2
 					}
-					text = text || !s.Binary
+					if i == 0 && len(payload) <= wire.MaxFrame {
+						if want = websocket.CloseUnsupportedData; s.Binary {
+							want = websocket.CloseProtocolError
+						}
+					} else if i == 0 {
+						want = websocket.CloseMessageTooBig
+					}
 					size := len(payload)
 					if s.Fragment != nil && *s.Fragment > 0 {
 						size = *s.Fragment
@@ -136,13 +156,18 @@ func TestAutobahnCases(t *testing.T) {
 					nc.Write(maskedFrame(true, 0, 9, payload))
 				}
 			}
-			nc.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+			patience := 500 * time.Millisecond // nothing tells that a connection stays open
+			if want != 0 {
+				decided.Add(1)
+				patience = 20 * time.Second
+			}
+			nc.SetReadDeadline(time.Now().Add(patience))
 			code, echoed := serverClose(rd)
 			switch {
 			case echoed:
 				t.Errorf("%s: something was echoed", c.ID)
-			case text && strings.HasPrefix(c.ID, "1.1.") && code != websocket.CloseUnsupportedData:
-				t.Errorf("%s: text closed with %d", c.ID, code)
+			case want != 0 && code != want:
+				t.Errorf("%s: closed with %d, want %d", c.ID, code, want)
 			case code != 0 && code != websocket.CloseUnsupportedData && code != websocket.CloseProtocolError && code != websocket.CloseMessageTooBig &&
 				code != websocket.ClosePolicyViolation && code != websocket.CloseNormalClosure && code != websocket.CloseInvalidFramePayloadData &&
 				!strings.HasPrefix(c.ID, "7."):
@@ -151,8 +176,8 @@ func TestAutobahnCases(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n != 247 {
-		t.Errorf("%d cases, want 247", n)
+	if n != 247 || decided.Load() < 200 {
+		t.Errorf("%d cases, want 247; of %d the close code is known", n, decided.Load())
 	}
 	x.dial(newKey())
 }
@@ -410,7 +435,9 @@ func TestDrain(t *testing.T) {
 		a.write(a.message(idOf(kb), "x"))
 	}
 	want[*wire.Accepted](a) // the relay is at work
+	x.raw()                 // and somebody has not yet said a word
 	go x.stop()
+	begin := time.Now()
 	acked, refused := 1, 0
 	for {
 		a.WS.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -428,17 +455,49 @@ func TestDrain(t *testing.T) {
 			if f.Code != wire.CodeDraining {
 				t.Errorf("%+v", f)
 			}
-			refused++
+			if f.Re != 0 {
+				refused++
+			}
 		}
 	}
 	if err := <-x.done; err != nil {
 		t.Errorf("Run: %v", err)
 	}
-	if acked+refused < n {
-		t.Errorf("%d acknowledged and %d refused of %d", acked, refused, n)
+	if took := time.Since(begin); took > 8*time.Second {
+		t.Errorf("draining took %v", took)
 	}
 	x.up()
-	if got, _ := x.dial(kb).sync(wire.Cursor{}, wire.Cursor{}); len(got) != acked {
-		t.Errorf("%d acknowledged, %d there", acked, len(got))
+	if got, _ := x.dial(kb).sync(wire.Cursor{}, wire.Cursor{}); len(got) < acked || len(got) > n-refused {
+		t.Errorf("%d acknowledged, %d refused, %d there", acked, refused, len(got))
+	}
+}
+
+// On a network the relay speaks TLS 1.3 and nothing older.
+func TestTLS(t *testing.T) {
+	key := newKey()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"relay.example"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := start(t, Config{TLS: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}})
+	roots := x509.NewCertPool()
+	roots.AddCert(cert)
+	for version, works := range map[uint16]bool{tls.VersionTLS12: false, tls.VersionTLS13: true} {
+		d := websocket.Dialer{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "relay.example", MaxVersion: version}}
+		ws, _, err := d.Dial("wss://"+x.r.Addr()+wire.Path, nil)
+		if (err == nil) != works {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
+		if err == nil {
+			c := &client{&bench.Client{WS: ws}, t, 0}
+			c.write(&wire.Hello{Versions: []uint{1}})
+			want[*wire.Challenge](c)
+			ws.Close()
+		}
 	}
 }

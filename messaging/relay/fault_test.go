@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -278,13 +279,18 @@ const childEnv = "PARLEY_RELAY_TEST_STORE"
 // TestMain runs this program as a relay when the kill test asks for one.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(childEnv); dir != "" {
+		requestTimeout = 3 * time.Second
 		r, err := New(Config{Addr: "127.0.0.1:0", StoreDir: dir, UnsafeTempStore: true, StoreMaxBytes: 256 << 20})
 		if err != nil {
 			fmt.Println("error", err)
 			os.Exit(1)
 		}
 		fmt.Println("addr", r.Addr())
-		r.Run(context.Background())
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		defer stop()
+		if err := r.Run(ctx); err != nil {
+			os.Exit(2)
+		}
 		return
 	}
 	os.Exit(m.Run())

@@ -136,7 +136,7 @@ type purgeKey struct {
 	device messaging.DeviceID
 }
 
-const purgeEvery = 100 * time.Millisecond
+const purgeEvery = 500 * time.Millisecond
 
 func startPurger(s *store) *purger {
 	p := &purger{s: s, todo: map[purgeKey]uint64{}, order: newQueue[purgeKey](), done: make(chan struct{})}

@@ -56,7 +56,7 @@ func openMarks(path string) (*marks, error) {
 		for i := range m.incarnation {
 			m.incarnation[i] = newIncarnation()
 		}
-		if err := errors.Join(m.write(), m.write(), syncDir(filepath.Dir(path))); err != nil {
+		if err := errors.Join(m.write(), m.write(), f.Sync(), syncDir(filepath.Dir(path))); err != nil {
 			f.Close()
 			return nil, err
 		}
@@ -85,7 +85,7 @@ func (m *marks) write() error {
 	if _, err := m.f.WriteAt(m.encode(), int64(m.counter%2)*markSlot); err != nil {
 		return fmt.Errorf("relay: high-water file: %w", err)
 	}
-	if err := m.f.Sync(); err != nil {
+	if err := datasync(m.f); err != nil { // openMarks has written both slots, so the size stays
 		return fmt.Errorf("relay: high-water file: %w", err)
 	}
 	return nil

@@ -38,11 +38,12 @@ type Relay struct {
 
 	mu       sync.Mutex // guards core and conns, and keeps effects in order
 	core     *mailbox.State
-	conns    map[mailbox.ConnID]*conn
+	conns    map[mailbox.ConnID]*conn // authenticated ones
+	sockets  map[*conn]struct{}       // all
 	nextConn mailbox.ConnID
 	draining bool
 
-	sockets  sync.WaitGroup // one per WebSocket
+	serving  sync.WaitGroup // one per socket
 	failure  chan error     // the first reason to stop
 	failed   sync.Once
 	broken   error // guarded by mu
@@ -57,7 +58,7 @@ func New(cfg Config) (*Relay, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Relay{cfg: cfg, conns: map[mailbox.ConnID]*conn{}, failure: make(chan error, 1), metrics: newMetrics(), limits: newLimits(&cfg)}
+	r := &Relay{cfg: cfg, conns: map[mailbox.ConnID]*conn{}, sockets: map[*conn]struct{}{}, failure: make(chan error, 1), metrics: newMetrics(), limits: newLimits(&cfg)}
 	if r.store, err = openStore(&r.cfg, r.fail); err != nil {
 		return nil, err
 	}
@@ -195,12 +196,12 @@ func (r *Relay) drain() {
 		}
 	}
 	r.mu.Lock()
-	for _, c := range r.conns {
+	for c := range r.sockets {
 		c.end(wire.CodeDraining, "the relay is stopping; reconnect")
 	}
 	r.mu.Unlock()
 	done := make(chan struct{})
-	go func() { r.sockets.Wait(); close(done) }()
+	go func() { r.serving.Wait(); close(done) }()
 	select {
 	case <-done:
 	case <-time.After(r.cfg.WriteTimeout):
@@ -217,11 +218,11 @@ func (r *Relay) Close() error {
 		}
 		r.mu.Lock()
 		r.draining = true
-		for _, c := range r.conns {
+		for c := range r.sockets {
 			c.cut()
 		}
 		r.mu.Unlock()
-		r.sockets.Wait()
+		r.serving.Wait()
 		if r.commits != nil {
 			r.commits.stop()
 		}

@@ -33,10 +33,12 @@ var streamNames = [streamCount]string{"MBX", "HS", "REG", "KP", "EPH"}
 
 func (s stream) String() string { return streamNames[s] }
 
+// requestTimeout bounds every request to the store; a store that does not answer for so long ends the relay. A test shortens it.
+var requestTimeout = 10 * time.Second
+
 const (
-	requestTimeout = 10 * time.Second
-	payloadMax     = 128 << 10 // of one stored message; a frame is 64 KiB, a redo record names its recipients besides
-	keyPackageAge  = 90 * 24 * time.Hour
+	payloadMax    = 128 << 10 // of one stored message; a frame is 64 KiB, a redo record names its recipients besides
+	keyPackageAge = 90 * 24 * time.Hour
 )
 
 // store is the embedded server with its streams, and the connections of this process to it: one for publishing, one for the live tail,

@@ -396,7 +396,7 @@ func TestLadder(t *testing.T) {
 		}
 		timer := p.TimersSet[0]
 		var effects []Effect
-		p, effects, now = play(t, cfg, p, now, TimerFired{timer.Name, timer.At})
+		p, effects, now = play(t, cfg, p, now, TimerFired(timer))
 		log = append(log, fmt.Sprintf("%s+%d", timer.Name, timer.At.Sub(p.Deadline)/time.Second))
 		if n := strings.Count(words(effects), "send:"); n > 1 || (n == 1) != (timer.Name == TimerEnquiry) {
 			t.Errorf("%s: %s", timer.Name, words(effects))
@@ -614,7 +614,7 @@ func TestAnyOrder(t *testing.T) {
 			var ev Event
 			if len(p.TimersSet) > 0 && rapid.IntRange(0, 2).Draw(t, "timer") == 0 {
 				timer := rapid.SampledFrom(p.TimersSet).Draw(t, "which")
-				ev = TimerFired{timer.Name, timer.At}
+				ev = TimerFired(timer)
 				if timer.At.After(now) {
 					now = timer.At
 				}

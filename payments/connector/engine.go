@@ -33,7 +33,9 @@ type Engine struct {
 
 	rail, bank, chat *dispatcher
 	timerKick        chan time.Time
-	doneIDs          chan string
+	marks            chan mark
+	sents            sync.WaitGroup // transfers that the rail took and that are recorded in a moment
+	flush            chan struct{}  // closed when the moment is over
 
 	mu      sync.Mutex // guards state
 	state   engineState
@@ -71,7 +73,7 @@ func New(cfg Config) (*Engine, error) {
 	}
 	cfg = cfg.withDefaults()
 	e := &Engine{cfg: cfg, core: NewCore(cfg.Profile, cfg.Agent), says: bankStatements{cfg.ID, cfg.Key}, seed: maphash.MakeSeed(),
-		timerKick: make(chan time.Time, 1), doneIDs: make(chan string, 1024)}
+		timerKick: make(chan time.Time, 1), marks: make(chan mark, 1024), flush: make(chan struct{})}
 	for i := range e.stripes {
 		e.stripes[i].cache = map[journal.Key]cached{}
 	}
@@ -151,9 +153,11 @@ func (e *Engine) Run(ctx context.Context) error {
 		}
 	}()
 	e.calls.Wait()
-	for _, d := range []*dispatcher{e.bank, e.rail, e.chat} {
-		d.stop()
-	}
+	e.bank.stop()
+	e.rail.stop()
+	close(e.flush)
+	e.sents.Wait()
+	e.chat.stop()
 	close(drained)
 	close(marksDone)
 	marks.Wait()
@@ -469,57 +473,65 @@ func (e *Engine) emit(ev trace.Event) {
 	e.cfg.Trace.Emit(ev)
 }
 
-// done marks an outbox row as carried out, soon. Losing the mark in a crash repeats a call or message under the same key.
-func (e *Engine) done(id string) { e.doneIDs <- id }
+// mark is a note that nobody waits for: an outbox row that was carried out, or how far a source was read. Losing it in a crash repeats
+// a call or message under the same key.
+type mark struct {
+	row    string
+	cursor journal.Cursor
+}
 
-// markDone writes the marks in groups until the channel closes.
+// done marks an outbox row as carried out, soon.
+func (e *Engine) done(id string) { e.marks <- mark{row: id} }
+
+const (
+	marksMax  = 200
+	marksWait = 50 * time.Millisecond
+)
+
+// markDone writes the marks in groups until stop closes.
 func (e *Engine) markDone(stop <-chan struct{}) {
-	var ids []string
-	write := func() {
-		for len(ids) > 0 {
-			n := min(len(ids), 200)
-			step := journal.Step{At: e.now()}
-			for _, id := range ids[:n] {
-				if !slices.Contains(step.DoneOutbox, id) {
-					step.DoneOutbox = append(step.DoneOutbox, id)
-				}
-			}
-			if err := e.cfg.Journal.Apply(context.Background(), step); err != nil {
-				e.fatal(err)
-				ids = nil
-				return
-			}
-			ids = ids[n:]
-		}
-	}
 	for {
+		var first mark
 		select {
-		case id := <-e.doneIDs:
-			ids = append(ids, id)
-		case <-stop:
-			for {
-				select {
-				case id := <-e.doneIDs:
-					ids = append(ids, id)
-					continue
-				default:
-				}
-				write()
+		case first = <-e.marks:
+		default:
+			select {
+			case first = <-e.marks:
+			case <-stop:
 				return
 			}
 		}
-		gather := time.NewTimer(5 * time.Millisecond)
+		step := journal.Step{At: e.now()}
+		add := func(m mark) {
+			if m.row != "" && !slices.Contains(step.DoneOutbox, m.row) {
+				step.DoneOutbox = append(step.DoneOutbox, m.row)
+			}
+			if m.cursor.Name != "" {
+				step.Cursors = []journal.Cursor{m.cursor} // there is one source, and it is read forwards
+			}
+		}
+		add(first)
+		gather := time.NewTimer(marksWait)
 	more:
-		for len(ids) < 200 {
+		for len(step.DoneOutbox) < marksMax {
 			select {
-			case id := <-e.doneIDs:
-				ids = append(ids, id)
+			case m := <-e.marks:
+				add(m)
 			case <-gather.C:
 				break more
+			case <-stop: // nothing is added any more: take what is there
+				select {
+				case m := <-e.marks:
+					add(m)
+				default:
+					break more
+				}
 			}
 		}
 		gather.Stop()
-		write()
+		if err := e.cfg.Journal.Apply(context.Background(), step); err != nil {
+			e.fatal(err)
+		}
 	}
 }
 
@@ -627,12 +639,18 @@ func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt in
 	e.cfg.Metrics.Observe(LegSend, time.Since(begun))
 	if err == nil {
 		e.cfg.Metrics.Count(MetricRail, row.Dest+".sent")
-		again, done := e.sent(ctx, row, Sent{Row: row.ID, Result: SentAccepted})
-		if done {
-			p, _ := e.Payment(ctx, row.Key)
-			e.emit(trace.Event{Event: row.Dest + " sent", Intent: string(row.Key.Intent), Status: string(p.State), Detail: p.AnswerIf(row.Dest)})
+		ev := trace.Event{Event: row.Dest + " sent", Intent: string(row.Key.Intent)}
+		if transfer {
+			ev.Status = string(lifecycle.Submitted)
+			e.emit(ev)
+			e.recordSent(ctx, row)
+			return 0, true
 		}
-		return again, done
+		if p, err := e.Payment(ctx, row.Key); err == nil {
+			ev.Status, ev.Detail = string(p.State), p.answerFor(row.Dest)
+		}
+		e.emit(ev)
+		return e.sent(ctx, row, Sent{Row: row.ID, Result: SentAccepted})
 	}
 	result, reason := sendResult(err)
 	e.cfg.Metrics.Count(MetricRail, row.Dest+"."+result.String())
@@ -652,6 +670,20 @@ func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt in
 	return e.sent(ctx, row, Sent{Row: row.ID, Result: result, Reason: reason})
 }
 
+// recordSent records in a moment that the rail took a transfer. Where the rail answers within that moment, the answer proves it, and
+// one write and one receipt say both. A crash in between leaves submitting, as a crash right before would.
+func (e *Engine) recordSent(ctx context.Context, row journal.OutboxRow) {
+	e.sents.Go(func() {
+		moment := time.NewTimer(e.cfg.SentWait)
+		defer moment.Stop()
+		select {
+		case <-moment.C:
+		case <-e.flush:
+		}
+		e.sent(ctx, row, Sent{Row: row.ID, Result: SentAccepted})
+	})
+}
+
 // sent records what became of a message.
 func (e *Engine) sent(ctx context.Context, row journal.OutboxRow, ev Sent) (time.Duration, bool) {
 	if err := e.apply(ctx, row.Key, ev, extra{done: row.ID}); err != nil {
@@ -662,8 +694,8 @@ func (e *Engine) sent(ctx context.Context, row journal.OutboxRow, ev Sent) (time
 	return 0, true
 }
 
-// AnswerIf returns the answer for the trace of a pacs.002.
-func (p Payment) AnswerIf(kind string) string {
+// answerFor returns our answer, for the trace of a pacs.002.
+func (p Payment) answerFor(kind string) string {
 	if kind == "pacs.002" {
 		return strings.TrimSpace(p.Answer + " " + p.AnswerReason)
 	}

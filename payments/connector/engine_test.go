@@ -1,12 +1,17 @@
 package connector_test
 
 import (
+	"errors"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
+	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
 )
 
@@ -103,5 +108,68 @@ func TestOutcomesByMagicAmount(t *testing.T) {
 			w.audit()
 			w.close()
 		}
+	})
+}
+
+// Payer and payee at the same bank: one connector has both sides of the payment, and both hear of it.
+func TestBothSidesAtOneBank(t *testing.T) {
+	onRails(t, func(t *testing.T, name string) {
+		w := newWorld(t, name, options{})
+		for _, magic := range []int64{1, 2, 4} {
+			r, jws := w.request(30_00+magic, func(r *intent.Request) {
+				r.Creditor = intent.Creditor{Name: must(payments.ParseName(payerName)), Account: w.payer.account, Agent: w.payerBank.cfg.Agent}
+			})
+			check := w.check(r, jws)
+			if check.Result != intent.Match {
+				t.Errorf("own account: %s", check.Result)
+			}
+			w.payer.tell(intent.MediaMandate, w.approve(jws, check, nil))
+			want, credited := lifecycle.Settled, 1
+			if magic == 2 {
+				want, credited = lifecycle.Rejected, 0
+			}
+			w.ends(r.Intent, want)
+			if n := w.payerBank.log.count("credited", r.Intent); n != credited {
+				t.Errorf("magic %02d: credited %d times", magic, n)
+			}
+			if m, n := w.executions(r.Intent); m != 1 || n != credited {
+				t.Errorf("magic %02d: %d messages, %d executions", magic, m, n)
+			}
+		}
+		if _, held, _ := w.balances(); held != 0 {
+			t.Errorf("%d held", held)
+		}
+		w.audit()
+	})
+}
+
+// With the journal on disk: what was decided before the file was closed is there when it is opened again, verified, and goes on.
+func TestJournalOnDisk(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		open := func(name string) journal.Journal { return must(journal.OpenSQLite(filepath.Join(dir, name+".db"))) }
+		w := newWorld(t, "sctinst", options{openBank: open})
+		first := w.pay(40_01)
+		w.ends(first, lifecycle.Settled)
+		r, jws := w.request(41_01, nil)
+		check := w.check(r, jws)
+		silent := w.pay(42_04)
+		time.Sleep(2 * time.Second)
+		for _, b := range []*bank{w.payerBank, w.shopBank} {
+			if err := errors.Join(b.end(), b.journal.Close()); err != nil {
+				t.Fatal(err)
+			}
+			b.journal = open(b.cfg.ID)
+			b.cfg.Journal = b.journal
+			b.start()
+		}
+		if p := w.state(w.payerBank, first, lifecycle.Debtor); p.State != lifecycle.Settled || p.Creditor.Account != w.shop.account {
+			t.Errorf("%s", p.State)
+		}
+		w.payer.tell(intent.MediaMandate, w.approve(jws, check, nil))
+		w.ends(r.Intent, lifecycle.Settled)
+		w.ends(silent, lifecycle.Settled)
+		w.audit()
 	})
 }

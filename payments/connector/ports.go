@@ -119,6 +119,7 @@ type Config struct {
 	CoreTimeout  time.Duration // for one call to the core bank; zero means 5 s
 	KeyValid     time.Duration // how long an enrolled key is valid; zero means 365 days
 	SendTimeout  time.Duration // for one message to the rail; zero means 10 s
+	SentWait     time.Duration // how long the rail may take to answer before "submitted" is recorded and told; zero means 100 ms
 	Workers      int           // calls under way at once per port; zero means 64
 	DrainTimeout time.Duration // how long Run waits for what is under way after its context has ended; zero means 10 s
 }
@@ -170,6 +171,7 @@ func (c Config) withDefaults() Config {
 	c.CoreTimeout = or(c.CoreTimeout, 5*time.Second)
 	c.KeyValid = or(c.KeyValid, 365*24*time.Hour)
 	c.SendTimeout = or(c.SendTimeout, 10*time.Second)
+	c.SentWait = or(c.SentWait, 100*time.Millisecond)
 	c.Workers = or(c.Workers, 64)
 	c.DrainTimeout = or(c.DrainTimeout, 10*time.Second)
 	return c

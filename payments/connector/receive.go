@@ -18,8 +18,8 @@ import (
 
 const receiveMax = 128
 
-// receive takes messages from the rail until ctx ends. The cursor moves on only when all of a batch are durable; a message that comes
-// again after a crash is known by its place and hash.
+// receive takes messages from the rail until ctx ends. The cursor moves on only when all of a batch are durable, and is written a
+// moment later; a message that comes again after a crash is known by its place and hash.
 func (e *Engine) receive(ctx context.Context) {
 	name := "rail/" + e.cfg.Profile.Name
 	cursor, err := e.cfg.Journal.Cursor(ctx, name)
@@ -54,9 +54,7 @@ func (e *Engine) receive(ctx context.Context) {
 			return // the journal has failed: the engine is stopping
 		}
 		cursor = batch[len(batch)-1].Seq
-		if err := e.write(ctx, journal.Step{At: e.now(), Cursors: []journal.Cursor{{Name: name, Value: cursor}}}); err != nil {
-			return
-		}
+		e.marks <- mark{cursor: journal.Cursor{Name: name, Value: cursor}}
 	}
 }
 

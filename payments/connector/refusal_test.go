@@ -675,3 +675,75 @@ func TestReady(t *testing.T) {
 		}
 	})
 }
+
+// troubledRail fails to send the first messages, and remembers all that it was given.
+type troubledRail struct {
+	rail.Transport
+	mu      sync.Mutex
+	outcome payments.Outcome
+	times   int
+	given   [][]byte
+}
+
+func (r *troubledRail) Send(ctx context.Context, wire []byte) error {
+	r.mu.Lock()
+	r.given = append(r.given, wire)
+	fail := r.times > 0
+	r.times--
+	r.mu.Unlock()
+	if fail {
+		return &rail.SendError{Outcome: r.outcome, Err: errors.New("trouble")}
+	}
+	return r.Transport.Send(ctx, wire)
+}
+
+// What the transport says decides: not sent is sent again as it was, refused ends it, and after an open outcome nothing is sent again.
+func TestTransportOutcomes(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		outcome  payments.Outcome
+		times    int
+		want     lifecycle.State
+		attempts int // of the transfer; 0 = many
+		messages int // that arrived
+	}{
+		{payments.OutcomeNotSent, 3, lifecycle.Settled, 4, 1},
+		{payments.OutcomeNotSent, 1000, lifecycle.Unknown, 0, 0},
+		{payments.OutcomeRefused, 1, lifecycle.Rejected, 1, 0},
+		{payments.OutcomeUnknown, 1, lifecycle.Unknown, 1, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			troubled := &troubledRail{outcome: c.outcome, times: c.times}
+			w := newWorld(t, "sctinst", options{bank: func(name string, cfg *connector.Config) {
+				if name == "payer-bank" {
+					troubled.Transport = cfg.Transport
+					cfg.Transport = troubled
+				}
+			}})
+			id := w.pay(10_00)
+			w.ends(id, c.want)
+			time.Sleep(5 * time.Minute)
+			w.quiet()
+			p := w.state(w.payerBank, id, lifecycle.Debtor)
+			transfers := 0
+			for _, wire := range troubled.given {
+				if strings.Contains(string(wire), "pacs.008") && !strings.Contains(string(wire), "OrgnlMsgId") {
+					transfers++
+					if string(wire) != string(troubled.given[0]) {
+						t.Errorf("%s: the transfer changed between attempts", c.outcome)
+					}
+				}
+			}
+			if m, _ := w.executions(id); p.State != c.want || m != c.messages || c.attempts > 0 && transfers != c.attempts || transfers < 1 {
+				t.Errorf("%s: ends %s (%s), %d attempts, %d messages", c.outcome, p.State, p.Reason, transfers, m)
+			}
+			if _, held, _ := w.balances(); held != 0 { // SCT Inst gives the payer's money back at the tenth second
+				t.Errorf("%s: %d held", c.outcome, held)
+			}
+			if last := w.receipts(id)[len(w.receipts(id))-1]; c.outcome == payments.OutcomeRefused && last.Reason != "transport_refused" {
+				t.Errorf("receipt: %+v", last)
+			}
+			w.audit()
+		})
+	}
+}
