@@ -80,7 +80,7 @@ func Pay(ctx context.Context, o PayOptions) (result PayResult, err error) {
 	world.Temporary, world.NoArchive, world.Balance = true, true, "10000000.00"
 	b := &payBench{inFlight: o.InFlight, collected: map[string][]trace.Event{}, waiting: map[payments.IntentID]chan sdk.Payment{}, chats: map[messaging.DeviceID]messaging.ChatID{},
 		currency: world.Currency}
-	p, err := platform.Start(ctx, world, dir, b.sink)
+	p, err := platform.Start(ctx, world, dir, b.sink, nil)
 	if err != nil {
 		return PayResult{}, err
 	}

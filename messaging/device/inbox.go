@@ -34,7 +34,7 @@ type mark struct {
 	expires time.Time
 }
 
-const markDelay = 50 * time.Millisecond
+const markDelay = 500 * time.Millisecond
 
 type chatInbox struct{ queue []due }
 

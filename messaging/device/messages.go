@@ -30,14 +30,22 @@ func messageAD(chat messaging.ChatID, id messaging.MessageID) []byte {
 	return append(chat[:], id[:]...)
 }
 
-// putMessage writes a message, and reports false when it is there already. expires may be zero.
-func (t *tx) putMessage(chat messaging.ChatID, id messaging.MessageID, state int, at, expires time.Time, m message) (n int64, err error) {
+// putMessage writes a message, and returns 0 when it is there already. expires may be zero. mark is by what it is found again: the hash
+// of its ciphertext, or the key that the sender gave.
+func (t *tx) putMessage(chat messaging.ChatID, id messaging.MessageID, state int, at, expires time.Time, mark []byte, m message) (n int64, err error) {
 	v, err := t.sealed("message", messageAD(chat, id), m)
 	if err != nil {
 		return 0, err
 	}
-	r, err := t.Exec(`INSERT INTO message (chat, id, state, at, expires, v) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (chat, id) DO NOTHING`,
-		chat[:], id[:], state, at.UnixMilli(), millis(expires), v)
+	hash, k := any(mark), any(nil)
+	if m.Own {
+		hash, k = nil, mark
+	}
+	if mark == nil {
+		hash, k = nil, nil
+	}
+	r, err := t.Exec(`INSERT INTO message (chat, id, state, at, expires, hash, k, v) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (chat, id) DO NOTHING`,
+		chat[:], id[:], state, at.UnixMilli(), millis(expires), hash, k, v)
 	if err != nil {
 		return 0, t.fail(err)
 	}
@@ -86,7 +94,7 @@ func (d *Device) History(ctx context.Context, chat messaging.ChatID, max int) ([
 	var all []Message
 	now := d.now()
 	err := d.s.view(ctx, func(t *tx) error {
-		return t.rows(`SELECT id, at, v FROM message WHERE chat = ? AND v IS NOT NULL AND (expires = 0 OR expires > ?) ORDER BY n DESC LIMIT ?`,
+		return t.rows(`SELECT id, at, v FROM message INDEXED BY message_chat WHERE chat = ? AND v IS NOT NULL AND (expires = 0 OR expires > ?) ORDER BY n DESC LIMIT ?`,
 			[]any{chat[:], now.UnixMilli(), max}, func(scan func(...any) error) error {
 				var id, v []byte
 				var at int64
@@ -121,18 +129,17 @@ func (e *expiry) soon(t time.Time) {
 	}
 }
 
-// How long traces of messages are kept after their content, so that late copies are recognised.
+// How long traces are kept: of messages, so that late copies and repeated Sends are recognised, and of what only waits.
 const (
-	keepSeen  = 7 * 24 * time.Hour
-	keepSent  = 31 * 24 * time.Hour
+	keepTrace = maxTTL + 24*time.Hour
 	keepEarly = 10 * time.Minute
 	keepEpoch = time.Hour // keys of past epochs, for messages that were under way when the chat moved on
 )
 
 // sweep forgets what expired. Content goes at once; the row stays a while, so that a late copy is not taken for a new message.
-func (d *Device) sweep(ctx context.Context, all bool) error {
+func (d *Device) sweep(ctx context.Context) error {
 	now := d.now()
-	if next := d.expiry.next.Load(); !all && (next == 0 || now.UnixMilli() < next) {
+	if next := d.expiry.next.Load(); next == 0 || now.UnixMilli() < next {
 		return nil
 	}
 	d.expiry.next.Store(0)
@@ -141,26 +148,6 @@ func (d *Device) sweep(ctx context.Context, all bool) error {
 		if err := t.exec(`UPDATE message SET v = NULL, state = 1 WHERE expires > 0 AND expires <= ? AND v IS NOT NULL`, now.UnixMilli()); err != nil {
 			return err
 		}
-		if all {
-			before := func(d time.Duration) int64 { return now.Add(-d).UnixMilli() }
-			for _, q := range []struct {
-				sql string
-				at  int64
-			}{
-				{`UPDATE message SET v = NULL WHERE at < ? AND v IS NOT NULL AND state = 1 AND id NOT IN (SELECT id FROM outbox)`, before(d.c.History)},
-				{`DELETE FROM message WHERE at < ? AND v IS NULL`, before(max(keepSeen, maxTTL))},
-				{`DELETE FROM seen WHERE at < ?`, before(keepSeen)},
-				{`DELETE FROM sent WHERE at < ?`, before(keepSent)},
-				{`DELETE FROM early WHERE at < ?`, before(keepEarly)},
-			} {
-				if err := t.exec(q.sql, q.at); err != nil {
-					return err
-				}
-			}
-			if err := errors.Join(d.sweepKeyPackages(t, now), d.sweepEpochs(t, before(keepEpoch))); err != nil {
-				return err
-			}
-		}
 		_, err := t.row(`SELECT coalesce(min(expires), 0) FROM message WHERE expires > 0 AND v IS NOT NULL`, nil, &next)
 		return err
 	})
@@ -168,6 +155,22 @@ func (d *Device) sweep(ctx context.Context, all bool) error {
 		d.expiry.soon(time.UnixMilli(next))
 	}
 	return err
+}
+
+// tidy deletes what is only kept for a while. It reads all messages, so it is for once an hour.
+func (d *Device) tidy(ctx context.Context) error {
+	now := d.now()
+	before := func(d time.Duration) int64 { return now.Add(-d).UnixMilli() }
+	d.expiry.soon(now) // have sweep look, too: at the start nothing is known of what expires
+	return d.s.update(ctx, func(t *tx) error {
+		return errors.Join(
+			t.exec(`UPDATE message SET v = NULL WHERE at < ? AND v IS NOT NULL AND state = 1 AND id NOT IN (SELECT id FROM outbox)`, before(d.c.History)),
+			t.exec(`DELETE FROM message WHERE at < ? AND v IS NULL`, before(keepTrace)),
+			t.exec(`DELETE FROM early WHERE at < ?`, before(keepEarly)),
+			d.sweepKeyPackages(t, now),
+			d.sweepEpochs(t, before(keepEpoch)),
+		)
+	})
 }
 
 // sweepEpochs deletes the keys of epochs that ended before a time. Whoever has no newer key than those must seal again.

@@ -210,12 +210,10 @@ func (d *Device) applyMessage(t *tx, r *outcome, env mlsgroup.Envelope, in incom
 	sum := sha256.Sum256(in.Body)
 	hash := sum[:16]
 	var known []byte
-	if found, err := t.row(`SELECT id FROM seen WHERE chat = ? AND hash = ?`, []any{chat[:], hash}, &known); err != nil {
+	if found, err := t.row(`SELECT id FROM message INDEXED BY message_hash WHERE hash = ? AND chat = ?`, []any{hash, chat[:]}, &known); err != nil {
 		return err
-	} else if found {
-		if len(known) > 0 { // the receipt got lost
-			r.receipts = append(r.receipts, messageName{chat, messaging.MessageID(known)})
-		}
+	} else if found { // the receipt got lost
+		r.receipts = append(r.receipts, messageName{chat, messaging.MessageID(known)})
 		return errKnown
 	}
 	o, err := d.mls.Session(t, chat).Open(in.Body)
@@ -223,47 +221,36 @@ func (d *Device) applyMessage(t *tx, r *outcome, env mlsgroup.Envelope, in incom
 		return err
 	}
 	// From here on the key is used up, whatever the content is worth.
-	id, err := d.applyContent(t, r, chat, o, in)
-	if t.failed != nil {
-		return t.failed
-	}
-	var idOrNil any
-	if id != (messaging.MessageID{}) {
-		idOrNil = id[:]
-	}
-	if e := t.exec(`INSERT INTO seen (chat, hash, id, at) VALUES (?, ?, ?, ?)`, chat[:], hash, idOrNil, d.now().UnixMilli()); e != nil {
-		return e
-	}
-	return err
+	return d.applyContent(t, r, chat, o, hash, in)
 }
 
-// applyContent takes in what a message says. It returns the message's id if the sender is to get a receipt.
-func (d *Device) applyContent(t *tx, r *outcome, chat messaging.ChatID, o messaging.Opened, in incoming) (none messaging.MessageID, err error) {
+// applyContent takes in what a message says. hash is that of its ciphertext.
+func (d *Device) applyContent(t *tx, r *outcome, chat messaging.ChatID, o messaging.Opened, hash []byte, in incoming) error {
 	m, err := content.Decode(o.Plaintext)
 	if err != nil {
-		return none, err
+		return err
 	}
 	if err := m.CheckOrigin(o.Sender.Device, chat); err != nil {
-		return none, err
+		return err
 	}
 	got, err := m.IDs(extensionReceipts, receiptMost)
 	if err != nil {
-		return none, err
+		return err
 	}
 	if mediaType, body := m.First(); mediaType == content.TypeStatus {
 		p, err := content.DecodeReport(body)
 		if err != nil {
-			return none, err
+			return err
 		}
 		for _, s := range p.Statuses {
 			if s.Status == content.Delivered || s.Status == content.Read {
 				got = append(got, s.ID)
 			}
 		}
-		return none, d.got(t, r, chat, o.Sender.Device, got)
+		return d.got(t, r, chat, o.Sender.Device, got)
 	}
 	if err := d.got(t, r, chat, o.Sender.Device, got); err != nil {
-		return none, err
+		return err
 	}
 	now, id := d.now(), content.ID(o.Sender.Device, chat, o.Plaintext, m.Salt)
 	var expires time.Time
@@ -271,7 +258,7 @@ func (d *Device) applyContent(t *tx, r *outcome, chat messaging.ChatID, o messag
 		expires = m.Expires.At(now)
 		if !now.Before(expires) {
 			r.expired++
-			return none, nil
+			return nil
 		}
 	}
 	state := stateDue
@@ -283,13 +270,13 @@ func (d *Device) applyContent(t *tx, r *outcome, chat messaging.ChatID, o messag
 	}
 	at := time.UnixMilli(in.At)
 	row := message{Sender: o.Sender.Device, Name: o.Sender.Name, Epoch: o.Epoch, Content: o.Plaintext}
-	n, err := t.putMessage(chat, id, state, at, expires, row)
+	n, err := t.putMessage(chat, id, state, at, expires, hash, row)
 	if err != nil {
-		return none, err
+		return err
 	}
 	r.receipts = append(r.receipts, messageName{chat, id})
 	if n == 0 { // sealed a second time: by its sender, who missed our receipt, or by an insider who replays it (RFC 9750 §8.6)
-		return id, errKnown
+		return errors.Join(errKnown, t.exec(`UPDATE message SET hash = ? WHERE chat = ? AND id = ?`, hash, chat[:], id[:]))
 	}
 	r.received++
 	if !expires.IsZero() && (r.expires.IsZero() || expires.Before(r.expires)) {
@@ -299,7 +286,7 @@ func (d *Device) applyContent(t *tx, r *outcome, chat messaging.ChatID, o messag
 		p := &Message{Chat: chat, ID: id, Sender: o.Sender, SentAt: at, Epoch: o.Epoch, Content: m}
 		r.due = append(r.due, dueIn{chat, due{n: n, expires: expires, m: p}})
 	}
-	return id, nil
+	return nil
 }
 
 // got takes receipts in.

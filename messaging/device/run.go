@@ -92,10 +92,15 @@ func (d *Device) drain(work context.Context, stopHandlers func()) {
 	}
 }
 
-// sweeper forgets what expired, at most a second late, and every ten minutes what is only kept for a while.
+// sweeper forgets what expired, at most a second late, and tidies up once an hour.
 func (d *Device) sweeper(ctx context.Context) error {
 	for n := 0; ; n++ {
-		if err := d.sweep(ctx, n%600 == 0); err != nil && ctx.Err() == nil {
+		if n%3600 == 0 {
+			if err := d.tidy(ctx); err != nil && ctx.Err() == nil {
+				return err
+			}
+		}
+		if err := d.sweep(ctx); err != nil && ctx.Err() == nil {
 			return err
 		}
 		if sleep(ctx, time.Second) != nil {

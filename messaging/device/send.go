@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/parleypay/parley/messaging"
@@ -57,20 +58,19 @@ func (d *Device) Send(ctx context.Context, chat messaging.ChatID, m content.Mess
 		return p.ID, err
 	}
 	p.ID, p.Keep = content.ID(d.id, chat, encoded, m.Salt), m.Expires
+	if o.Key != "" {
+		p.key = d.s.name([]byte("sent"), chat[:], []byte(o.Key))
+	}
 	twice := false
 	err = d.inbox.update(ctx, func(t *tx) error {
 		twice = false
-		if o.Key != "" {
-			k := d.s.name([]byte("sent"), chat[:], []byte(o.Key))
+		if p.key != nil {
 			var id []byte
-			if found, err := t.row(`SELECT id FROM sent WHERE k = ?`, []any{k}, &id); err != nil {
+			if found, err := t.row(`SELECT id FROM message WHERE k = ?`, []any{p.key}, &id); err != nil {
 				return err
 			} else if found {
 				p.ID, twice = messaging.MessageID(id), true
 				return nil
-			}
-			if err := t.exec(`INSERT INTO sent (k, id, at) VALUES (?, ?, ?)`, k, p.ID[:], now.UnixMilli()); err != nil {
-				return err
 			}
 		}
 		if err := d.putAll(t, o.Put); err != nil {
@@ -98,6 +98,7 @@ type packet struct {
 	Keep    content.Expiry // when it is no longer kept
 	Memory  bool
 	To      []messaging.DeviceID
+	key     []byte // of SendOptions, hidden
 	sealed
 }
 
@@ -132,7 +133,7 @@ func (d *Device) post(t *tx, p *packet, encoded []byte) error {
 		}
 	}
 	row := message{Sender: d.id, Name: d.name, Epoch: p.Epoch, Content: encoded, Own: true}
-	if _, err := t.putMessage(p.Chat, p.ID, stateDone, p.At, p.keepUntil(p.At), row); err != nil {
+	if _, err := t.putMessage(p.Chat, p.ID, stateDone, p.At, p.keepUntil(p.At), p.key, row); err != nil {
 		return err
 	}
 	if len(p.To) == 0 {
@@ -146,13 +147,9 @@ func (d *Device) post(t *tx, p *packet, encoded []byte) error {
 	if err != nil {
 		return err
 	}
-	r, err := t.Exec(`INSERT INTO outbox (chat, id, expires, v, waiting) VALUES (?, ?, ?, ?, ?)`, p.Chat[:], p.ID[:], p.Expires.UnixMilli(), v, waiting)
-	if err != nil {
-		return t.fail(err)
-	}
-	n, err := r.LastInsertId()
-	p.N = outbox.ID(n)
-	return t.fail(err)
+	p.N = d.out.nextID()
+	return t.exec(`INSERT INTO outbox (n, chat, id, expires, v, waiting) VALUES (?, ?, ?, ?, ?, ?)`,
+		int64(p.N), p.Chat[:], p.ID[:], p.Expires.UnixMilli(), v, waiting)
 }
 
 // seal encrypts for the chat's current epoch.
@@ -174,6 +171,18 @@ type outgoing struct {
 	warm map[outbox.ID]*packet // those not yet at the relay, with their envelopes, at most warmMost
 	wake chan struct{}         // the time of the next tick changed
 	drop []outbox.ID           // rows to delete, see flush
+	last atomic.Int64          // id given out
+}
+
+// nextID gives out ids that grow, also over restarts and when the rows before are gone: microseconds, or one more than the last.
+func (o *outgoing) nextID() outbox.ID {
+	for {
+		last := o.last.Load()
+		next := max(last+1, time.Now().UnixMicro())
+		if o.last.CompareAndSwap(last, next) {
+			return outbox.ID(next)
+		}
+	}
 }
 
 // warmMost bounds the envelopes kept in memory; the others are read from the store when their turn comes.
@@ -202,6 +211,7 @@ func (o *outgoing) load(ctx context.Context) error {
 		})
 	})
 	for _, a := range all {
+		o.last.Store(int64(a.ID))
 		o.step(a)
 	}
 	return err

@@ -331,3 +331,36 @@ func TestExpiry(t *testing.T) {
 		t.Fatal("sent an expired message")
 	}
 }
+
+// TestHistoryEnds checks that messages go after Config.History, that a copy that comes later is still known, and that what waits for a
+// receiver stays.
+func TestHistoryEnds(t *testing.T) {
+	t.Parallel()
+	clock, r := newClock(), newFakeRelay(t)
+	r.now = clock.now
+	with := func(c *Config) { c.Now, c.History = clock.now, time.Hour }
+	a, b := newNode(t, r, "a", with).start().online(), newNode(t, r, "b", with).start().online()
+	chat, ctx := a.chatWith(b), context.Background()
+	id, err := a.Send(ctx, chat, content.Text("old"), SendOptions{Key: "k"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.waitTexts("old")
+	eventually(t, "receipt", emptyOutbox(a))
+	b.halt()
+	a.say(chat, "waits")
+	clock.add(2 * time.Hour)
+	if err := errors.Join(a.tidy(ctx), b.tidy(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := a.History(ctx, chat, 10); err != nil || len(h) != 1 || h[0].Content.Text() != "waits" {
+		t.Fatalf("%v %v", h, err)
+	}
+	if again, err := a.Send(ctx, chat, content.Text("old"), SendOptions{Key: "k"}); err != nil || again != id {
+		t.Fatalf("sent again: %v", err)
+	}
+	b.Close()
+	b.open()
+	b.start()
+	b.waitTexts("old", "waits")
+}

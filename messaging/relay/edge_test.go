@@ -19,6 +19,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,6 +94,7 @@ func TestAutobahnCases(t *testing.T) {
 		Data     string
 	}
 	var wg sync.WaitGroup
+	var decided atomic.Int64
 	gate := make(chan struct{}, 16)
 	lines, n := bufio.NewScanner(f), 0
 	lines.Buffer(nil, 64<<20)
@@ -110,20 +112,34 @@ func TestAutobahnCases(t *testing.T) {
 			defer func() { <-gate }()
 			nc, rd := upgrade(t, x.r.Addr())
 			defer nc.Close()
-			text := false
-			for _, s := range c.Send {
+			want := 0 // if the first frame decides
+			for i, s := range c.Send {
 				payload, _ := hex.DecodeString(s.Payload)
 				switch s.Op {
 				case "frame":
 					fin := s.Fin == nil || *s.Fin
 					nc.Write(maskedFrame(fin, s.Rsv, s.Opcode, payload))
-					text = text || s.Opcode == 1
+					switch {
+					case i > 0:
+					case s.Rsv != 0 || s.Opcode == 0 || s.Opcode > 2 && s.Opcode < 8 || s.Opcode > 10 || s.Opcode >= 8 && (!fin || len(payload) > 125):
+						want = websocket.CloseProtocolError
+					case s.Opcode == 1:
+						want = websocket.CloseUnsupportedData
+					case s.Opcode == 2 && fin:
+						want = websocket.CloseProtocolError // no frame of ours
+					}
 				case "message":
 					op := 1
 					if s.Binary {
 						op = 2
 					}
-					text = text || !s.Binary
+					if i == 0 && len(payload) <= wire.MaxFrame {
+						if want = websocket.CloseUnsupportedData; s.Binary {
+							want = websocket.CloseProtocolError
+						}
+					} else if i == 0 {
+						want = websocket.CloseMessageTooBig
+					}
 					size := len(payload)
 					if s.Fragment != nil && *s.Fragment > 0 {
 						size = *s.Fragment
@@ -140,13 +156,18 @@ func TestAutobahnCases(t *testing.T) {
 					nc.Write(maskedFrame(true, 0, 9, payload))
 				}
 			}
-			nc.SetReadDeadline(time.Now().Add(500 * time.Millisecond))
+			patience := 500 * time.Millisecond // nothing tells that a connection stays open
+			if want != 0 {
+				decided.Add(1)
+				patience = 20 * time.Second
+			}
+			nc.SetReadDeadline(time.Now().Add(patience))
 			code, echoed := serverClose(rd)
 			switch {
 			case echoed:
 				t.Errorf("%s: something was echoed", c.ID)
-			case text && strings.HasPrefix(c.ID, "1.1.") && code != websocket.CloseUnsupportedData:
-				t.Errorf("%s: text closed with %d", c.ID, code)
+			case want != 0 && code != want:
+				t.Errorf("%s: closed with %d, want %d", c.ID, code, want)
 			case code != 0 && code != websocket.CloseUnsupportedData && code != websocket.CloseProtocolError && code != websocket.CloseMessageTooBig &&
 				code != websocket.ClosePolicyViolation && code != websocket.CloseNormalClosure && code != websocket.CloseInvalidFramePayloadData &&
 				!strings.HasPrefix(c.ID, "7."):
@@ -155,8 +176,8 @@ func TestAutobahnCases(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n != 247 {
-		t.Errorf("%d cases, want 247", n)
+	if n != 247 || decided.Load() < 200 {
+		t.Errorf("%d cases, want 247; of %d the close code is known", n, decided.Load())
 	}
 	x.dial(newKey())
 }
@@ -314,9 +335,7 @@ func TestFloodsAreCutOff(t *testing.T) {
 	refused := 0
 	for range n {
 		if f, ok := c.read().(*wire.Failure); ok && f.Code == wire.CodeRate && f.Re == 1 {
-			if f.Re != 0 {
-				refused++
-			}
+			refused++
 		}
 	}
 	if refused == 0 {
