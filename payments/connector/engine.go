@@ -18,10 +18,9 @@ import (
 // journal, and carries out what is in the outbox. Payments go on at once, the steps of one payment one after the other. All methods
 // may be called concurrently.
 type Engine struct {
-	cfg   Config
-	core  *Core
-	says  bankStatements
-	floor time.Time // no decision is made as of an earlier time: the journal's clock when it was opened
+	cfg  Config
+	core *Core
+	says bankStatements
 
 	stripes [256]stripe
 	seed    maphash.Seed
@@ -34,8 +33,9 @@ type Engine struct {
 	sents            sync.WaitGroup // transfers that the rail took and that are recorded in a moment
 	flush            chan struct{}  // closed when the moment is over
 
-	mu      sync.Mutex // guards state
+	mu      sync.Mutex // guards state and high
 	state   engineState
+	high    time.Time      // the latest time that a decision was made as of, here or by an earlier process: time never runs backwards
 	calls   sync.WaitGroup // HandleChat and CheckPayee under way
 	stopRun context.CancelCauseFunc
 	link    link
@@ -78,11 +78,11 @@ func New(cfg Config) (*Engine, error) {
 	e.bank = newDispatcher(cfg.Workers, e.callCore)
 	e.chat = newDispatcher(cfg.Workers, e.sendChat)
 	ctx := context.Background()
-	floor, err := cfg.Journal.Clock(ctx)
+	high, err := cfg.Journal.Clock(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connector: journal: %w", err)
 	}
-	e.floor = floor
+	e.high = high
 	return e, e.noteCodes(ctx)
 }
 
@@ -103,11 +103,15 @@ func (e *Engine) noteCodes(ctx context.Context) error {
 	return nil
 }
 
+// now returns the time, or where the clock was set back the latest time there was: what has expired stays expired.
 func (e *Engine) now() time.Time {
-	if t := e.cfg.Now(); t.After(e.floor) {
-		return t
+	t := e.cfg.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t.After(e.high) {
+		e.high = t
 	}
-	return e.floor
+	return e.high
 }
 
 // Run recovers what an earlier process left, then works until ctx ends and what is under way has ended, or a write to the journal
