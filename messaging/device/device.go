@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -51,6 +52,9 @@ type Config struct {
 
 	// Dial opens the WebSocket. Nil means a plain dial with the system's roots. Tests put a pipe here.
 	Dial func(ctx context.Context, url string) (*websocket.Conn, error)
+	// Log takes what an operator should know: that the relay cannot be reached, once per outage, and that it is there again. It never
+	// takes content, names, keys or ids. Nil takes nothing.
+	Log *slog.Logger
 	// Trace takes events without content, names or keys. Nil takes none.
 	Trace trace.Sink
 	// Actor is the device's name in trace events. Empty means the first 8 digits of its id.
@@ -184,6 +188,9 @@ func (c Config) withDefaults() Config {
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 5*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Dial == nil {
 		c.Dial = func(ctx context.Context, url string) (*websocket.Conn, error) {
