@@ -747,3 +747,31 @@ func TestTransportOutcomes(t *testing.T) {
 		})
 	}
 }
+
+// A clock that is set back does not bring back what has expired.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var back atomic.Int64
+		w := newWorld(t, "fednow", options{bank: func(_ string, c *connector.Config) {
+			c.Now = func() time.Time { return time.Now().Add(-time.Duration(back.Load())) }
+		}})
+		r, jws := w.request(10_00, func(r *intent.Request) { r.Expires = time.Now().Add(time.Minute) })
+		mandate := w.approve(jws, w.check(r, jws), nil)
+		time.Sleep(2 * time.Minute)
+		back.Store(int64(10 * time.Minute))
+		for _, restart := range []bool{false, true} {
+			if restart {
+				w.payerBank.end()
+				w.payerBank.start()
+			}
+			n := len(w.refusals(w.payer))
+			w.payer.tell(intent.MediaMandate, mandate)
+			w.refused(w.payer, n+1)
+		}
+		if p := w.state(w.payerBank, r.Intent, lifecycle.Debtor); p.State != lifecycle.Expired {
+			t.Errorf("payment is %s", p.State)
+		}
+		w.untouched("a clock set back")
+	})
+}
