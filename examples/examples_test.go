@@ -48,7 +48,7 @@ func world(t *testing.T) *platform.Platform {
 		t.Fatal(err)
 	}
 	w.Temporary = true
-	p, err := platform.Start(t.Context(), w, filepath.Join(t.TempDir(), "world"), nil)
+	p, err := platform.Start(t.Context(), w, filepath.Join(t.TempDir(), "world"), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -103,12 +103,13 @@ func chatCommand(args []string, in io.Reader, out, errs io.Writer) int {
 	if runErr := <-stopped; runErr != nil {
 		return fail(runErr)
 	}
-	if err != nil && !errors.Is(err, terminal.ErrQuit) && ctx.Err() == nil {
+	if ctx.Err() == nil && !errors.Is(err, terminal.ErrQuit) {
 		return fail(err)
 	}
 	return exitOK
 }
 
+// converse gets online, does what the flags ask for and lets the person chat until ErrQuit or something worse.
 func converse(ctx context.Context, client *sdk.Client, session *terminal.Session, code, open string, out io.Writer) error {
 	fmt.Fprintf(out, "your address is %s\n", client.ID())
 	if err := client.WaitOnline(ctx); err != nil {

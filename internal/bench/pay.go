@@ -80,7 +80,7 @@ func Pay(ctx context.Context, o PayOptions) (result PayResult, err error) {
 	world.Temporary, world.NoArchive, world.Balance = true, true, "10000000.00"
 	b := &payBench{inFlight: o.InFlight, collected: map[string][]trace.Event{}, waiting: map[payments.IntentID]chan sdk.Payment{}, chats: map[messaging.DeviceID]messaging.ChatID{},
 		currency: world.Currency}
-	p, err := platform.Start(ctx, world, dir, b.sink)
+	p, err := platform.Start(ctx, world, dir, b.sink, nil)
 	if err != nil {
 		return PayResult{}, err
 	}
@@ -128,7 +128,6 @@ type payBench struct {
 	payers   []*sdk.Client
 	running  sync.WaitGroup
 	stop     context.CancelFunc
-	until    time.Time // no payment begins after
 	failed   chan error
 	currency payments.Currency
 	hello    chan struct{} // one per payer whose chat the shop has joined

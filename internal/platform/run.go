@@ -21,14 +21,16 @@ type Platform struct {
 	World               World
 	Dir                 string
 	RelayURL, RailURL   string
-	PayerBank, ShopBank string // contacts
+	PayerBank, ShopBank string            // contacts
+	Monitors            map[string]string // URL of each part's monitor, by actor
 
 	stops []func() error // in the order in which nothing is lost
 }
 
-// Start writes the world's files into dir and runs all four parts. sink gets the parts' events; it may be nil.
-func Start(ctx context.Context, w World, dir string, sink trace.Sink) (p *Platform, err error) {
-	p = &Platform{World: w, Dir: dir}
+// Start writes the world's files into dir and runs all four parts. sink gets the parts' events and log
+// their log lines; both may be nil.
+func Start(ctx context.Context, w World, dir string, sink trace.Sink, log io.Writer) (p *Platform, err error) {
+	p = &Platform{World: w, Dir: dir, Monitors: map[string]string{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.Stop())
@@ -40,11 +42,11 @@ func Start(ctx context.Context, w World, dir string, sink trace.Sink) (p *Platfo
 	if err := w.WriteRail(dir); err != nil {
 		return p, err
 	}
-	relay, err := run(ctx, p, sink, Relay, node.ReadRelay, node.RunRelay)
+	relay, err := run(ctx, p, node.Options{Trace: sink, Log: log}, Relay, node.ReadRelay, node.RunRelay)
 	if err != nil {
 		return p, err
 	}
-	rail, err := run(ctx, p, sink, Rail, node.ReadRail, node.RunRail)
+	rail, err := run(ctx, p, node.Options{Trace: sink, Log: log}, Rail, node.ReadRail, node.RunRail)
 	if err != nil {
 		return p, err
 	}
@@ -52,14 +54,14 @@ func Start(ctx context.Context, w World, dir string, sink trace.Sink) (p *Platfo
 	if err := w.WriteBank(dir, ShopBank, relay.URL, rail.URL, ""); err != nil {
 		return p, err
 	}
-	shop, err := run(ctx, p, sink, ShopBank, node.ReadBank, node.RunConnector)
+	shop, err := run(ctx, p, node.Options{Trace: sink, Log: log}, ShopBank, node.ReadBank, node.RunConnector)
 	if err != nil {
 		return p, err
 	}
 	if err := w.WriteBank(dir, PayerBank, relay.URL, rail.URL, shop.URL); err != nil {
 		return p, err
 	}
-	payer, err := run(ctx, p, sink, PayerBank, node.ReadBank, node.RunConnector)
+	payer, err := run(ctx, p, node.Options{Trace: sink, Log: log}, PayerBank, node.ReadBank, node.RunConnector)
 	if err != nil {
 		return p, err
 	}
@@ -68,16 +70,15 @@ func Start(ctx context.Context, w World, dir string, sink trace.Sink) (p *Platfo
 }
 
 // run starts one part from its file and waits until it is ready. It keeps running after ctx has ended, until Stop.
-func run[T any](ctx context.Context, p *Platform, sink trace.Sink, name string, read func(string) (T, error), start func(context.Context, T, node.Options) error) (node.Ready, error) {
+func run[T any](ctx context.Context, p *Platform, o node.Options, name string, read func(string) (T, error), start func(context.Context, T, node.Options) error) (node.Ready, error) {
 	config, err := read(filepath.Join(p.Dir, name+".yaml"))
 	if err != nil {
 		return node.Ready{}, err
 	}
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	ready, done := make(chan node.Ready, 1), make(chan error, 1)
-	go func() {
-		done <- start(background, config, node.Options{Trace: sink, OnReady: func(r node.Ready) { ready <- r }})
-	}()
+	o.OnReady = func(r node.Ready) { ready <- r }
+	go func() { done <- start(background, config, o) }()
 	stop := func() error {
 		cancel()
 		if err := <-done; err != nil {
@@ -87,6 +88,7 @@ func run[T any](ctx context.Context, p *Platform, sink trace.Sink, name string, 
 	}
 	select {
 	case r := <-ready:
+		p.Monitors[name] = "http://" + r.Monitor
 		p.stops = append([]func() error{stop}, p.stops...)
 		return r, nil
 	case err := <-done:

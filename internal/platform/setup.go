@@ -43,7 +43,7 @@ type World struct {
 	Magic         bool          // magic amounts
 	Audit         string        // token of the rail's audit page
 	Temporary     bool          // the files lie where temporary files do, and may be lost
-	Fixed         bool          // fixed ports with monitors, instead of free ports without
+	Fixed         bool          // fixed ports instead of free ones
 	NoArchive     bool          // the rail keeps no copy of its messages
 	Balance       string        // of every account; default 1000.00
 }
@@ -79,6 +79,7 @@ listen: 127.0.0.1:7410
 monitor: 127.0.0.1:7411
 {{- else -}}
 listen: 127.0.0.1:0
+monitor: 127.0.0.1:0
 {{- end}}
 store: relay
 {{- if .Temporary}}
@@ -92,6 +93,7 @@ listen: 127.0.0.1:7420
 monitor: 127.0.0.1:7421
 {{- else}}
 listen: 127.0.0.1:0
+monitor: 127.0.0.1:0
 {{- end}}
 {{- if .Magic}}
 magic_amounts: true # the last two digits of an amount, 01 to 10, choose what happens
@@ -115,9 +117,7 @@ var bankYAML = template.Must(template.New("bank").Parse(`agent: "{{.Own.Agent}}"
 name: Bank of {{.Own.Name}}
 actor: {{.Actor}}
 store: {{.Actor}}
-{{- if .Monitor}}
 monitor: {{.Monitor}}
-{{- end}}
 relay:
   url: {{.RelayURL}}
 rail:
@@ -172,7 +172,7 @@ func (w World) WriteBank(dir, actor, relayURL, railURL, asks string) error {
 		Own                                                    Customer
 		Accounts                                               []Customer
 		Codes                                                  []string
-	}{World: w, Actor: actor, RelayURL: relayURL, RailURL: railURL, Answers: "127.0.0.1:0"}
+	}{World: w, Actor: actor, RelayURL: relayURL, RailURL: railURL, Monitor: "127.0.0.1:0", Answers: "127.0.0.1:0"}
 	switch actor {
 	case PayerBank:
 		data.Own, data.Accounts, data.Codes, data.Role, data.Asks = w.Payer, []Customer{w.Payer}, w.PayerCodes, "payer", asks

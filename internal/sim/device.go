@@ -52,7 +52,6 @@ type device struct {
 	busy     bool // with the first of inQueue
 	handling bool // with the first of order
 	ticking  time.Time
-	tries    int
 }
 
 type row struct {

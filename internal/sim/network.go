@@ -33,10 +33,9 @@ type network struct {
 }
 
 type transfer struct {
-	wire     railWire
-	state    rail.Kind // Waiting, Settled, Rejected
-	reason   string
-	answered bool
+	wire   railWire
+	state  rail.Kind // Waiting, Settled, Rejected
+	reason string
 }
 
 // delivery is a message that waits for a bank until it is acknowledged.

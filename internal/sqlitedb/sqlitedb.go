@@ -5,6 +5,7 @@
 package sqlitedb
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -25,10 +26,11 @@ var ErrLocked = errors.New("sqlitedb: the store is in use by another process")
 var ErrBroken = errors.New("sqlitedb: a commit failed; the store takes no more writes until it is opened again")
 
 // maxGroup bounds the closures in one commit, and so the time the first waits for the last. maxReaders bounds the views that run at
-// the same time.
+// the same time. laterWait is how long a Later waits for an Update to go with.
 const (
 	maxGroup   = 256
 	maxReaders = 4
+	laterWait  = 20 * time.Millisecond
 )
 
 // DB is an open file. All its methods may be called concurrently.
@@ -42,6 +44,11 @@ type DB struct {
 	done        chan struct{}
 	closing     sync.Once
 	closed      error // what Close returned first
+	dropped     error // of the first Later that failed; written by run, read after done
+
+	due   chan struct{} // the oldest Later has waited long enough
+	mu    sync.Mutex    // guards later
+	later []*job
 }
 
 // session is a connection with its prepared statements, used by one goroutine at a time.
@@ -72,7 +79,7 @@ func Open(path, schema string) (*DB, error) {
 		}
 		return nil, fmt.Errorf("sqlitedb: lock: %w", err)
 	}
-	db := &DB{lock: lock, readers: make(chan *session, maxReaders), queue: make(chan *job, maxGroup), stop: make(chan struct{}), done: make(chan struct{})}
+	db := &DB{lock: lock, readers: make(chan *session, maxReaders), queue: make(chan *job, maxGroup), due: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	if err := db.open(path, schema); err != nil {
 		lock.Close()
 		return nil, err
@@ -102,7 +109,7 @@ func (db *DB) open(path, schema string) (err error) {
 	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
-	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_txlock=immediate"
+	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_txlock=immediate"
 	if db.write, err = sql.Open("sqlite", dsn); err != nil {
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
@@ -230,6 +237,38 @@ func (db *DB) Update(ctx context.Context, f func(*Tx) error) error {
 	}
 }
 
+// Later has f run in the next commit, or in one of its own after 20 ms, and does not wait. It is for what costs nothing to lose or to do
+// again: marks of work that is idempotent. Updates that begin after it see what f did; views only once it is durable. When f fails, what
+// it did is undone and Close returns its error. After a failed commit, or Close, f is left out.
+func (db *DB) Later(f func(*Tx) error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.later = append(db.later, &job{f: f, done: make(chan struct{})})
+	switch len(db.later) {
+	case 1:
+		time.AfterFunc(laterWait, db.wake)
+	case maxGroup:
+		db.wake()
+	}
+}
+
+// wake tells the writer that there is work, unless it has been told.
+func (db *DB) wake() {
+	select {
+	case db.due <- struct{}{}:
+	default:
+	}
+}
+
+// takeLater returns what waits for the next commit.
+func (db *DB) takeLater() []*job {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	jobs := db.later
+	db.later = nil
+	return jobs
+}
+
 // View runs f on a snapshot of what is durable. What f writes fails. f must not keep its Tx or open rows. Cancelling ctx before f has
 // started leaves it out; afterwards View waits. Within f another View may wait for ever.
 func (db *DB) View(ctx context.Context, f func(*Tx) error) (err error) {
@@ -266,7 +305,8 @@ func (db *DB) View(ctx context.Context, f func(*Tx) error) (err error) {
 	return f(&Tx{on: r})
 }
 
-// Close waits for the views and updates that run, answers those that wait with sql.ErrConnDone, closes the file and gives up its lock.
+// Close waits for the views and updates that run, answers those that wait with sql.ErrConnDone, does what is left of Later, closes the
+// file and gives up its lock.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
 		close(db.stop)
@@ -275,7 +315,7 @@ func (db *DB) Close() error {
 			r := <-db.readers
 			db.closed = errors.Join(db.closed, r.close())
 		}
-		db.closed = errors.Join(db.closed, db.read.Close(), db.writer.close(), db.write.Close(), db.lock.Close())
+		db.closed = errors.Join(db.closed, db.dropped, db.read.Close(), db.writer.close(), db.write.Close(), db.lock.Close())
 	})
 	return db.closed
 }
@@ -284,42 +324,60 @@ func (db *DB) run() {
 	defer close(db.done)
 	var broken error
 	for {
-		var jobs []*job
+		var waiting []*job
+		stopped := false
 		select {
 		case j := <-db.queue:
-			jobs = append(jobs, j)
+			waiting = append(waiting, j)
+		case <-db.due:
 		case <-db.stop:
-			for {
-				select {
-				case j := <-db.queue:
-					j.err = sql.ErrConnDone
-					close(j.done)
-				default:
-					return
-				}
-			}
+			stopped = true
 		}
 	more:
-		for len(jobs) < maxGroup {
+		for len(waiting) < maxGroup && !stopped {
 			select {
 			case j := <-db.queue:
-				jobs = append(jobs, j)
+				waiting = append(waiting, j)
 			default:
 				break more
 			}
 		}
+		// Taken after the queue, so that every Later that came before an Update is here or gone, and runs before it.
+		later := db.takeLater()
 		err := broken
-		if err == nil {
-			if err = db.commit(jobs); err != nil {
+		if err == nil && len(later)+len(waiting) > 0 {
+			if err = db.commit(append(later, waiting...)); err != nil {
 				broken = fmt.Errorf("%w (%w)", ErrBroken, err)
 				err = broken
 			}
 		}
-		for _, j := range jobs {
+		for _, j := range later {
+			if db.dropped == nil {
+				db.dropped = cmp.Or(j.err, err)
+			}
+		}
+		for _, j := range waiting {
 			if err != nil && j.err == nil {
 				j.err = err
 			}
 			close(j.done)
+		}
+		if stopped {
+			db.refuseQueued()
+			return
+		}
+	}
+}
+
+// refuseQueued answers the updates that came too late.
+func (db *DB) refuseQueued() {
+	for {
+		select {
+		case j := <-db.queue:
+			j.err = sql.ErrConnDone
+			close(j.done)
+		default:
+			return
 		}
 	}
 }

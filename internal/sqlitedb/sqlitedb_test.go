@@ -228,6 +228,92 @@ func TestFilesAreTheOwnersOnly(t *testing.T) {
 	}
 }
 
+func put(n int) func(*Tx) error {
+	return func(tx *Tx) error {
+		_, err := tx.Exec("INSERT INTO t VALUES (?, 'x')", n)
+		return err
+	}
+}
+
+// TestLaterRunsBeforeWhatFollows orders a Later and an Update on the same row: the Update must see the Later's.
+func TestLaterRunsBeforeWhatFollows(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"))
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			db.Later(put(i))
+			err := db.Update(context.Background(), func(tx *Tx) error {
+				r, err := tx.Exec("DELETE FROM t WHERE k = ?", i)
+				if err != nil {
+					return err
+				}
+				if n, err := r.RowsAffected(); n != 1 || err != nil {
+					t.Errorf("row %d: %d deleted, %v", i, n, err)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestLaterRunsByItself waits for a Later that no Update follows, and for one that Close finds.
+func TestLaterRunsByItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	db := open(t, path)
+	ran := make(chan struct{})
+	db.Later(func(tx *Tx) error { defer close(ran); return put(1)(tx) })
+	<-ran
+	for n := range 600 { // more than one group
+		db.Later(put(2 + n))
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, open(t, path)); n != 601 {
+		t.Fatalf("%d rows, want 601", n)
+	}
+}
+
+// TestLaterThatFailsUndoesOnlyItself lets two fail: the store goes on, and Close tells.
+func TestLaterThatFailsUndoesOnlyItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	db := open(t, path)
+	boom := errors.New("boom")
+	db.Later(put(1))
+	db.Later(func(tx *Tx) error { return errors.Join(put(2)(tx), boom) })
+	db.Later(func(*Tx) error { panic("planted") })
+	if err := db.Update(context.Background(), put(3)); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, db); n != 2 {
+		t.Errorf("%d rows, want 2", n)
+	}
+	if err := db.Close(); !errors.Is(err, boom) {
+		t.Errorf("close: %v, want the first failure", err)
+	}
+}
+
+// TestCommitsAreDurable holds the settings on which every promise rests; payments/journal cuts the power to see them at work.
+func TestCommitsAreDurable(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "x.db"))
+	err := db.Update(context.Background(), func(tx *Tx) error {
+		for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "secure_delete": "1"} {
+			var got string
+			if err := tx.QueryRow("PRAGMA "+pragma, nil, &got); err != nil || got != want {
+				t.Errorf("%s is %s, %v, want %s", pragma, got, err, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func BenchmarkUpdateParallel(b *testing.B) {
 	db, err := Open(filepath.Join(b.TempDir(), "x.db"), schema)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"sync/atomic"
@@ -51,6 +52,9 @@ type Config struct {
 
 	// Dial opens the WebSocket. Nil means a plain dial with the system's roots. Tests put a pipe here.
 	Dial func(ctx context.Context, url string) (*websocket.Conn, error)
+	// Log takes what an operator should know: that the relay cannot be reached, once per outage, and that it is there again. It never
+	// takes content, names, keys or ids. Nil takes nothing.
+	Log *slog.Logger
 	// Trace takes events without content, names or keys. Nil takes none.
 	Trace trace.Sink
 	// Actor is the device's name in trace events. Empty means the first 8 digits of its id.
@@ -185,6 +189,9 @@ func (c Config) withDefaults() Config {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
 	if c.Dial == nil {
 		c.Dial = func(ctx context.Context, url string) (*websocket.Conn, error) {
 			dialer := websocket.Dialer{HandshakeTimeout: 10 * time.Second, Proxy: http.ProxyFromEnvironment}
@@ -227,6 +234,9 @@ func (d *Device) load(ctx context.Context) error {
 	d.line = newLine(d)
 	d.out = newOutgoing(d)
 	if err := d.clearEmpty(ctx); err != nil {
+		return err
+	}
+	if err := d.loadUnconfirmed(ctx); err != nil {
 		return err
 	}
 	return d.out.load(ctx)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"sync"
 	"time"
 
@@ -32,6 +33,17 @@ type line struct {
 	ready chan struct{}
 	wg    sync.WaitGroup  // of spawn
 	run   context.Context // nil before Run and once it ends
+
+	outage bool // the log was told that there is no relay; used by one goroutine after the other
+}
+
+// host is the part of a URL that a log may show.
+func host(relayURL string) string {
+	u, err := url.Parse(relayURL)
+	if err != nil {
+		return "?"
+	}
+	return u.Host
 }
 
 func newLine(d *Device) *line {
@@ -140,8 +152,12 @@ func (l *line) keep(ctx context.Context) error {
 		}
 		if synced {
 			pause = redialFirst
+			l.d.trace("offline", "")
 		}
-		l.d.trace("offline", "")
+		if !synced && !l.outage { // a connection that ends and comes back at once is nothing to tell
+			l.outage = true
+			l.d.c.Log.Warn("cannot reach the relay; trying again", "relay", host(l.d.c.RelayURL), "error", err.Error())
+		}
 		if sleep(ctx, pause/2+rand.N(pause/2)) != nil {
 			return nil
 		}
@@ -200,6 +216,10 @@ func (l *line) connect(ctx context.Context) (synced bool, err error) {
 		l.set(s)
 		close(usable)
 		d.trace("online", "")
+		if l.outage {
+			l.outage = false
+			d.c.Log.Info("the relay is there again", "relay", host(d.c.RelayURL))
+		}
 		d.out.step(outbox.Connected{})
 		wake(d.receipts.wake)
 		return nil

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
@@ -204,4 +207,41 @@ func TestManyChats(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestOutageIsLoggedOnce keeps the relay away for several attempts.
+func TestOutageIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	r := newFakeRelay(t)
+	var buf lockedBuffer
+	dials := 0
+	a := newNode(t, r, "canary", func(c *Config) {
+		c.Log = slog.New(slog.NewTextHandler(&buf, nil))
+		dial := c.Dial
+		c.Dial = func(ctx context.Context, url string) (*websocket.Conn, error) {
+			r.set(func() { dials++; r.down = dials <= 3 })
+			return dial(ctx, url)
+		}
+	}).start().online()
+	eventually(t, "both lines", func() bool { return strings.Count(buf.String(), "\n") == 2 })
+	if s := buf.String(); strings.Count(s, "cannot reach") != 1 || strings.Count(s, "there again") != 1 || strings.Contains(s, "canary") || strings.Contains(s, a.ID().String()) {
+		t.Fatal(s)
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
 }

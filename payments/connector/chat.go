@@ -3,10 +3,7 @@ package connector
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"sync"
 	"time"
 
 	"github.com/parleypay/parley/internal/trace"
@@ -293,79 +290,4 @@ func (e *Engine) handleWithdrawal(ctx context.Context, in Inbound, inbox *journa
 		return e.apply(ctx, key, event, extra{inbox: inbox})
 	}()
 	return e.conclude(ctx, in, inbox, id, err)
-}
-
-// sentName names the trace event of a message to a chat.
-func sentName(mediaType string) string {
-	switch mediaType {
-	case intent.MediaReceipt:
-		return "receipt sent"
-	case intent.MediaCredited:
-		return "notice sent"
-	case intent.MediaRefusal:
-		return "refusal sent"
-	case intent.MediaPayeeCheck:
-		return "payee check sent"
-	case intent.MediaEnrolment:
-		return "enrolment sent"
-	}
-	return "message sent"
-}
-
-// attempts bounds wrong one-time codes per chat: 10 in an hour.
-type attempts struct {
-	mu   sync.Mutex // guards what follows
-	from time.Time
-	n    map[string]int
-}
-
-const attemptsMax = 10
-
-func (a *attempts) failed(chat string, now time.Time) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.n == nil || now.Sub(a.from) > time.Hour {
-		a.from, a.n = now, map[string]int{}
-	}
-	if len(a.n) < 100_000 {
-		a.n[chat]++
-	}
-}
-
-func (a *attempts) exhausted(chat string, now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return now.Sub(a.from) <= time.Hour && a.n[chat] >= attemptsMax
-}
-
-// codeData is what a one-time code enrols for, as the journal keeps it.
-type codeData struct {
-	Profile            string
-	Accounts           []string
-	PerPayment, PerDay string // "EUR 10.50"; empty for none
-}
-
-// AddCode notes a one-time code in the journal.
-func (e *Engine) AddCode(ctx context.Context, c Code) error {
-	data := codeData{Profile: c.Profile}
-	for _, a := range c.Accounts {
-		data.Accounts = append(data.Accounts, a.Reveal())
-	}
-	for _, l := range []struct {
-		to *string
-		a  payments.Amount
-	}{{&data.PerPayment, c.Limits.PerPayment}, {&data.PerDay, c.Limits.PerDay}} {
-		if l.a != (payments.Amount{}) {
-			*l.to = l.a.String()
-		}
-	}
-	b, err := json.Marshal(data)
-	if err != nil {
-		return err
-	}
-	err = e.write(ctx, journal.Step{At: e.now(), NewCodes: []journal.Code{{ID: c.Hash.String(), Hash: c.Hash, Expires: c.Expires, Attempts: 1, Data: b}}})
-	if err != nil {
-		return fmt.Errorf("connector: one-time code: %w", err)
-	}
-	return nil
 }

@@ -2,29 +2,25 @@ package connector
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/parleypay/parley/internal/trace"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
-	"github.com/parleypay/parley/payments/rail"
 )
 
 // Engine runs a bank's payments: it turns messages, answers and timers into events, lets Step decide, makes the step durable in the
 // journal, and carries out what is in the outbox. Payments go on at once, the steps of one payment one after the other. All methods
 // may be called concurrently.
 type Engine struct {
-	cfg   Config
-	core  *Core
-	says  bankStatements
-	floor time.Time // no decision is made as of an earlier time: the journal's clock when it was opened
+	cfg  Config
+	core *Core
+	says bankStatements
 
 	stripes [256]stripe
 	seed    maphash.Seed
@@ -37,8 +33,9 @@ type Engine struct {
 	sents            sync.WaitGroup // transfers that the rail took and that are recorded in a moment
 	flush            chan struct{}  // closed when the moment is over
 
-	mu      sync.Mutex // guards state
+	mu      sync.Mutex // guards state and high
 	state   engineState
+	high    time.Time      // the latest time that a decision was made as of, here or by an earlier process: time never runs backwards
 	calls   sync.WaitGroup // HandleChat and CheckPayee under way
 	stopRun context.CancelCauseFunc
 	link    link
@@ -81,11 +78,11 @@ func New(cfg Config) (*Engine, error) {
 	e.bank = newDispatcher(cfg.Workers, e.callCore)
 	e.chat = newDispatcher(cfg.Workers, e.sendChat)
 	ctx := context.Background()
-	floor, err := cfg.Journal.Clock(ctx)
+	high, err := cfg.Journal.Clock(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("connector: journal: %w", err)
 	}
-	e.floor = floor
+	e.high = high
 	return e, e.noteCodes(ctx)
 }
 
@@ -106,11 +103,15 @@ func (e *Engine) noteCodes(ctx context.Context) error {
 	return nil
 }
 
+// now returns the time, or where the clock was set back the latest time there was: what has expired stays expired.
 func (e *Engine) now() time.Time {
-	if t := e.cfg.Now(); t.After(e.floor) {
-		return t
+	t := e.cfg.Now()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if t.After(e.high) {
+		e.high = t
 	}
-	return e.floor
+	return e.high
 }
 
 // Run recovers what an earlier process left, then works until ctx ends and what is under way has ended, or a write to the journal
@@ -211,31 +212,6 @@ func (e *Engine) Ready() error {
 		return errors.New("connector: the rail cannot be reached")
 	}
 	return nil
-}
-
-// link is how the connection to the rail stands. A question that the rail holds open for a second is as good as an answer.
-type link struct {
-	mu     sync.Mutex // guards what follows
-	failed bool       // the last question failed
-	asking time.Time  // when the open question was asked; zero if none is
-}
-
-func (l *link) ask(now time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.asking = now
-}
-
-func (l *link) answered(ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.asking, l.failed = time.Time{}, !ok
-}
-
-func (l *link) down(now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.failed && (l.asking.IsZero() || now.Sub(l.asking) < time.Second)
 }
 
 // Stats says how much waits or is under way.
@@ -471,342 +447,4 @@ func (e *Engine) enqueue(step journal.Step) {
 func (e *Engine) emit(ev trace.Event) {
 	ev.Actor = e.cfg.Actor
 	e.cfg.Trace.Emit(ev)
-}
-
-// mark is a note that nobody waits for: an outbox row that was carried out, or how far a source was read. Losing it in a crash repeats
-// a call or message under the same key.
-type mark struct {
-	row    string
-	cursor journal.Cursor
-}
-
-// done marks an outbox row as carried out, soon.
-func (e *Engine) done(id string) { e.marks <- mark{row: id} }
-
-const (
-	marksMax  = 200
-	marksWait = 50 * time.Millisecond
-)
-
-// markDone writes the marks in groups until stop closes.
-func (e *Engine) markDone(stop <-chan struct{}) {
-	for {
-		var first mark
-		select {
-		case first = <-e.marks:
-		default:
-			select {
-			case first = <-e.marks:
-			case <-stop:
-				return
-			}
-		}
-		step := journal.Step{At: e.now()}
-		add := func(m mark) {
-			if m.row != "" && !slices.Contains(step.DoneOutbox, m.row) {
-				step.DoneOutbox = append(step.DoneOutbox, m.row)
-			}
-			if m.cursor.Name != "" {
-				step.Cursors = []journal.Cursor{m.cursor} // there is one source, and it is read forwards
-			}
-		}
-		add(first)
-		gather := time.NewTimer(marksWait)
-	more:
-		for len(step.DoneOutbox) < marksMax {
-			select {
-			case m := <-e.marks:
-				add(m)
-			case <-gather.C:
-				break more
-			case <-stop: // nothing is added any more: take what is there
-				select {
-				case m := <-e.marks:
-					add(m)
-				default:
-					break more
-				}
-			}
-		}
-		gather.Stop()
-		if err := e.cfg.Journal.Apply(context.Background(), step); err != nil {
-			e.fatal(err)
-		}
-	}
-}
-
-// kickTimers makes the timer loop look again if it would sleep past at.
-func (e *Engine) kickTimers(at time.Time) {
-	select {
-	case e.timerKick <- at:
-	default: // a kick is waiting; the loop reads the journal's earliest timer anyway
-	}
-}
-
-// timers fires what is due until ctx ends.
-func (e *Engine) timers(ctx context.Context) {
-	slots := make(chan struct{}, e.cfg.Workers)
-	for ctx.Err() == nil {
-		now := e.now()
-		due, err := e.cfg.Journal.Timers(ctx, now, 4*cap(slots))
-		if err != nil {
-			if ctx.Err() == nil {
-				e.fatal(err)
-			}
-			return
-		}
-		var fired sync.WaitGroup
-		for _, t := range due {
-			slots <- struct{}{}
-			fired.Go(func() {
-				defer func() { <-slots }()
-				e.fire(ctx, t)
-			})
-		}
-		fired.Wait()
-		if len(due) > 0 {
-			continue
-		}
-		next, armed, err := e.cfg.Journal.NextTimer(ctx)
-		if err != nil {
-			if ctx.Err() == nil {
-				e.fatal(err)
-			}
-			return
-		}
-		if !armed {
-			next = now.Add(time.Hour)
-		}
-		e.sleepUntil(ctx, next)
-	}
-}
-
-func (e *Engine) sleepUntil(ctx context.Context, next time.Time) {
-	wait := time.NewTimer(next.Sub(e.now()))
-	defer wait.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-wait.C:
-			return
-		case at := <-e.timerKick:
-			if at.Before(next) {
-				return
-			}
-		}
-	}
-}
-
-func (e *Engine) fire(ctx context.Context, t journal.TimerRow) {
-	err := e.apply(ctx, t.Key, FiredEvent(t.Timer), extra{})
-	if err == nil {
-		p, loadErr := e.Payment(ctx, t.Key)
-		if at, armed := p.timer(TimerName(t.Name)); loadErr == nil && (!armed || !at.Equal(t.At)) {
-			return
-		}
-		err = errors.New("connector: a due timer changed nothing")
-	}
-	e.cfg.Metrics.Count(MetricError, "timer")
-	e.cfg.Log.Error("timer failed", "intent", string(t.Key.Intent), "timer", t.Name, "error", err)
-	// It stays armed in the journal; what cannot be handled now must not spin.
-	select {
-	case <-ctx.Done():
-	case <-time.After(time.Second):
-	}
-}
-
-// sendRail hands one message to the rail's transport.
-func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt int) (time.Duration, bool) {
-	transfer, enquiry := IsTransfer(row.ID), IsEnquiry(row.ID)
-	if transfer {
-		p, err := e.Payment(ctx, row.Key)
-		if err != nil {
-			return time.Second, false
-		}
-		if p.State != lifecycle.Submitting {
-			e.done(row.ID) // decided otherwise before a byte left
-			return 0, true
-		}
-		if !e.now().Before(p.Deadline) {
-			return e.sent(ctx, row, Sent{Row: row.ID, Result: SentNot})
-		}
-	}
-	sendCtx, cancel := context.WithTimeout(ctx, e.cfg.SendTimeout)
-	defer cancel()
-	begun := time.Now()
-	err := e.cfg.Transport.Send(sendCtx, row.Body)
-	e.cfg.Metrics.Observe(LegSend, time.Since(begun))
-	if err == nil {
-		e.cfg.Metrics.Count(MetricRail, row.Dest+".sent")
-		ev := trace.Event{Event: row.Dest + " sent", Intent: string(row.Key.Intent)}
-		if transfer {
-			ev.Status = string(lifecycle.Submitted)
-			e.emit(ev)
-			e.recordSent(ctx, row)
-			return 0, true
-		}
-		if p, err := e.Payment(ctx, row.Key); err == nil {
-			ev.Status, ev.Detail = string(p.State), p.answerFor(row.Dest)
-		}
-		e.emit(ev)
-		return e.sent(ctx, row, Sent{Row: row.ID, Result: SentAccepted})
-	}
-	result, reason := sendResult(err)
-	e.cfg.Metrics.Count(MetricRail, row.Dest+"."+result.String())
-	wait := backoff(attempt, 2*time.Second)
-	switch {
-	case result == SentNot && transfer:
-		p, err := e.Payment(ctx, row.Key)
-		if err == nil && p.State == lifecycle.Submitting && e.now().Add(wait).Before(p.Deadline) {
-			return wait, false // not a byte arrived: the same bytes again
-		}
-	case transfer:
-	case enquiry && result == SentAmbiguous, attempt >= 12:
-		result = SentAmbiguous // an enquiry has its budget, an answer its time
-	case result != SentRefused:
-		return wait, false // an answer moves nothing by itself: the same bytes again
-	}
-	return e.sent(ctx, row, Sent{Row: row.ID, Result: result, Reason: reason})
-}
-
-// recordSent records in a moment that the rail took a transfer. Where the rail answers within that moment, the answer proves it, and
-// one write and one receipt say both. A crash in between leaves submitting, as a crash right before would.
-func (e *Engine) recordSent(ctx context.Context, row journal.OutboxRow) {
-	e.sents.Go(func() {
-		moment := time.NewTimer(e.cfg.SentWait)
-		defer moment.Stop()
-		select {
-		case <-moment.C:
-		case <-e.flush:
-		}
-		e.sent(ctx, row, Sent{Row: row.ID, Result: SentAccepted})
-	})
-}
-
-// sent records what became of a message.
-func (e *Engine) sent(ctx context.Context, row journal.OutboxRow, ev Sent) (time.Duration, bool) {
-	if err := e.apply(ctx, row.Key, ev, extra{done: row.ID}); err != nil {
-		// The message is out and its record is not: it must not be sent again by this process. The next one finds submitting.
-		e.cfg.Metrics.Count(MetricError, "rail")
-		e.cfg.Log.Error("send not recorded", "intent", string(row.Key.Intent), "message", row.Dest, "error", err)
-	}
-	return 0, true
-}
-
-// answerFor returns our answer, for the trace of a pacs.002.
-func (p Payment) answerFor(kind string) string {
-	if kind == "pacs.002" {
-		return strings.TrimSpace(p.Answer + " " + p.AnswerReason)
-	}
-	return ""
-}
-
-func (r SendResult) String() string {
-	return [...]string{"ambiguous", "sent", "refused", "not_sent"}[min(r, SentNot)]
-}
-
-func sendResult(err error) (SendResult, string) {
-	var s *rail.SendError
-	if !errors.As(err, &s) {
-		return SentAmbiguous, ""
-	}
-	switch s.Outcome.String() {
-	case "not sent":
-		return SentNot, ""
-	case "refused":
-		if len(s.Faults) > 0 {
-			return SentRefused, word(s.Faults[0].Rule)
-		}
-		return SentRefused, "transport_refused"
-	}
-	return SentAmbiguous, ""
-}
-
-// word makes a reason out of a rule's name: at most 35 of the characters that statements take.
-func word(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' || r == '.' {
-			return r
-		}
-		return '_'
-	}, s)
-	return s[:min(len(s), 35)]
-}
-
-// callCore carries out one call to the core bank.
-func (e *Engine) callCore(ctx context.Context, row journal.OutboxRow, attempt int) (time.Duration, bool) {
-	c, err := DecodeCoreCall(row.Body)
-	if err != nil {
-		e.cfg.Metrics.Count(MetricError, "core")
-		e.cfg.Log.Error("stored call", "intent", string(row.Key.Intent), "error", err)
-		return time.Minute, false
-	}
-	ev := CoreAnswered{Op: c.Op, OK: true}
-	callCtx, cancel := context.WithTimeout(ctx, e.cfg.CoreTimeout)
-	defer cancel()
-	switch c.Op {
-	case CoreReserve:
-		err = e.cfg.Core.Reserve(callCtx, c.Key, c.Account, c.Amount)
-	case CorePost:
-		err = e.cfg.Core.Post(callCtx, c.Key)
-	case CoreRelease:
-		err = e.cfg.Core.Release(callCtx, c.Key)
-	case CoreCredit:
-		ev.Ref, err = e.cfg.Core.Credit(callCtx, c.Key, c.Account, c.Amount)
-	}
-	if err != nil {
-		var refused *CoreError
-		if !errors.As(err, &refused) {
-			e.cfg.Metrics.Count(MetricCore, string(c.Op)+".retry")
-			return backoff(attempt, 5*time.Second), false
-		}
-		ev.OK, ev.Reason = false, word(refused.Reason)
-		e.cfg.Metrics.Count(MetricCore, string(c.Op)+".refused")
-	} else {
-		e.cfg.Metrics.Count(MetricCore, string(c.Op)+".ok")
-	}
-	if err := e.apply(ctx, row.Key, ev, extra{done: row.ID}); err != nil {
-		e.cfg.Metrics.Count(MetricError, "core")
-		e.cfg.Log.Error("core bank's answer not recorded", "intent", string(row.Key.Intent), "call", string(c.Op), "error", err)
-		return time.Second, false
-	}
-	return 0, true
-}
-
-// sendChat hands one message to a chat.
-func (e *Engine) sendChat(ctx context.Context, row journal.OutboxRow, attempt int) (time.Duration, bool) {
-	m, err := DecodeChatMessage(row.Body)
-	if err == nil {
-		begun := time.Now()
-		err = e.cfg.Chat.Send(ctx, row.Dest, row.ID, m.MediaType, m.Body, m.Fallback)
-		e.cfg.Metrics.Observe(LegChat, time.Since(begun))
-	}
-	if err != nil {
-		e.cfg.Metrics.Count(MetricChat, "retry")
-		return backoff(attempt, 30*time.Second), false
-	}
-	e.cfg.Metrics.Count(MetricChat, "sent")
-	e.emit(trace.Event{Event: sentName(m.MediaType), Intent: string(row.Key.Intent), Status: m.Status})
-	e.done(row.ID)
-	return 0, true
-}
-
-// deadLetter is what is kept of a message that could not be taken.
-type deadLetter struct {
-	At     time.Time `json:"at"`
-	From   string    `json:"from"`
-	Reason string    `json:"reason"`
-	Bytes  []byte    `json:"bytes"`
-}
-
-const deadLetterMax = 40 << 10
-
-func (d deadLetter) put(table, key string) journal.Put {
-	d.Bytes = d.Bytes[:min(len(d.Bytes), deadLetterMax)]
-	b, err := json.Marshal(d)
-	if err != nil {
-		panic("connector: strings and bytes do not encode: " + err.Error())
-	}
-	return journal.Put{Table: table, Key: key, Value: b}
 }

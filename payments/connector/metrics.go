@@ -4,17 +4,16 @@ import "time"
 
 // Names of counters, with their labels, for Metrics.Count.
 const (
-	MetricState    = "payments_total"       // label: the state entered, with its side: "debtor.settled"
-	MetricRefused  = "refused_total"        // label: the reason of a refusal to a customer
-	MetricRail     = "rail_messages_total"  // label: kind and result: "pacs.008.sent", "pacs.008.retry", "pacs.002.received", "bad"
-	MetricCore     = "core_calls_total"     // label: call and result: "reserve.ok", "reserve.refused", "reserve.retry"
-	MetricChat     = "chat_messages_total"  // label: "sent", "retry"
-	MetricCase     = "cases_total"          // label: the kind of case
-	MetricPayee    = "payee_checks_total"   // label: the result
-	MetricError    = "errors_total"         // label: where: an error that needs an operator
-	MetricReceive  = "rail_receive_seconds" // label: "ok", "error"
-	MetricDropped  = "repeats_total"        // label: "chat", "rail": messages seen before
-	MetricOverload = "overload_total"       // label: where work was turned away
+	MetricState   = "payments_total"      // label: the state entered, with its side: "debtor.settled"
+	MetricRefused = "refused_total"       // label: the reason of a refusal to a customer
+	MetricRail    = "rail_messages_total" // label: kind and result: "pacs.008.sent", "pacs.008.retry", "pacs.002.received", "bad"
+	MetricCore    = "core_calls_total"    // label: call and result: "reserve.ok", "reserve.refused", "reserve.retry"
+	MetricChat    = "chat_messages_total" // label: "sent", "retry"
+	MetricCase    = "cases_total"         // label: the kind of case
+	MetricPayee   = "payee_checks_total"  // label: the result
+	MetricError   = "errors_total"        // label: where: an error that needs an operator
+	MetricReceive = "rail_receive_total"  // label: "ok", "error"
+	MetricDropped = "repeats_total"       // label: "chat", "rail": messages seen before
 )
 
 // Names of durations, for Metrics.Observe.

@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -37,6 +38,9 @@ func (e *Engine) receive(ctx context.Context) {
 			if ctx.Err() != nil {
 				return
 			}
+			if attempt == 0 {
+				e.cfg.Log.Warn("cannot reach the rail, trying again", "rail", e.cfg.Profile.Name, "error", err)
+			}
 			e.cfg.Metrics.Count(MetricReceive, "error")
 			select {
 			case <-ctx.Done():
@@ -44,6 +48,9 @@ func (e *Engine) receive(ctx context.Context) {
 			}
 			attempt++
 			continue
+		}
+		if attempt > 0 {
+			e.cfg.Log.Info("the rail can be reached again", "rail", e.cfg.Profile.Name, "attempts", attempt)
 		}
 		attempt = 0
 		e.cfg.Metrics.Count(MetricReceive, "ok")
@@ -237,4 +244,48 @@ func (e *Engine) toPayments(ctx context.Context, d rail.Delivery, original, orph
 		return e.bury(ctx, d, inbox(""), orphan, "no such original message", journal.HashOf(d.Wire))
 	}
 	return nil
+}
+
+// link is how the connection to the rail stands. A question that the rail holds open for a second is as good as an answer.
+type link struct {
+	mu     sync.Mutex // guards what follows
+	failed bool       // the last question failed
+	asking time.Time  // when the open question was asked; zero if none is
+}
+
+func (l *link) ask(now time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asking = now
+}
+
+func (l *link) answered(ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asking, l.failed = time.Time{}, !ok
+}
+
+func (l *link) down(now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed && (l.asking.IsZero() || now.Sub(l.asking) < time.Second)
+}
+
+// deadLetter is what is kept of a message that could not be taken.
+type deadLetter struct {
+	At     time.Time `json:"at"`
+	From   string    `json:"from"`
+	Reason string    `json:"reason"`
+	Bytes  []byte    `json:"bytes"`
+}
+
+const deadLetterMax = 40 << 10
+
+func (d deadLetter) put(table, key string) journal.Put {
+	d.Bytes = d.Bytes[:min(len(d.Bytes), deadLetterMax)]
+	b, err := json.Marshal(d)
+	if err != nil {
+		panic("connector: strings and bytes do not encode: " + err.Error())
+	}
+	return journal.Put{Table: table, Key: key, Value: b}
 }

@@ -28,6 +28,7 @@ const (
 	childEnv  = "PARLEY_JOURNAL_CHILD"       // path of the journal
 	firstEnv  = "PARLEY_JOURNAL_CHILD_FIRST" // number of its first payment
 	fsizeEnv  = "PARLEY_JOURNAL_CHILD_FSIZE" // largest file it may write, in bytes
+	aloneEnv  = "PARLEY_JOURNAL_CHILD_ALONE" // one client instead of eight, for so many payments
 	childStop = 200                          // payments after which the child ends by itself
 )
 
@@ -49,6 +50,10 @@ func child(path string) int {
 		}
 	}
 	first, _ := strconv.Atoi(os.Getenv(firstEnv))
+	clients, stop := 8, childStop
+	if n, err := strconv.Atoi(os.Getenv(aloneEnv)); err == nil {
+		clients, stop = 1, n
+	}
 	j, err := journal.OpenSQLite(path)
 	if err != nil {
 		fmt.Println("not opened")
@@ -60,11 +65,11 @@ func child(path string) int {
 		mu.Lock()
 		defer mu.Unlock()
 		next++
-		return next, !failed && next-first <= childStop
+		return next, !failed && next-first <= stop
 	}
 	bad := make(chan string, 8)
 	var wg sync.WaitGroup
-	for range 8 {
+	for range clients {
 		wg.Go(func() {
 			for n, ok := take(); ok; n, ok = take() {
 				k := journaltest.Key(n)

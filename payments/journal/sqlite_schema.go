@@ -4,7 +4,10 @@ package journal
 // table once; nothing updates or deletes them. payments, balances and limits are sums over them, kept for speed and checked by Verify.
 // timers, cursors, meta and the last columns of outbox are how far work has come: they change and no chain covers them. Times are
 // nanoseconds since 1970 in UTC, 0 for none; no time is ever read in SQL.
+//
+// Nothing that must be erased is ever deleted here, so freed pages are not overwritten.
 const sqliteSchema = `
+PRAGMA secure_delete = OFF;
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT OR IGNORE INTO meta VALUES ('schema', 1), ('clock', 0);
 
