@@ -86,8 +86,7 @@ func TestForgedMandateRefused(t *testing.T) {
 		good := w.approve(jws, check, nil)
 		// One flipped byte in the signature, and another key under the same id.
 		approval := must(intent.ParseApproval(good))
-		forged := append([]byte{}, approval.Mandate...)
-		forged[len(forged)-10] ^= 3
+		forged := flip(approval.Mandate)
 		w.payer.tell(intent.MediaMandate, must(intent.Approval{Request: jws, Mandate: forged}.Encode()))
 		if got := w.refused(w.payer, 1); got.Step != intent.StepSignature && got.Step != intent.StepForm {
 			t.Errorf("flipped byte: %+v", got)
@@ -111,6 +110,17 @@ func TestForgedMandateRefused(t *testing.T) {
 		}
 		w.untouched("forged mandates")
 	})
+}
+
+// flip changes one character of a JWS's signature into another of the alphabet.
+func flip(jws []byte) []byte {
+	b := append([]byte{}, jws...)
+	if at := len(b) - 10; b[at] != 'A' {
+		b[at] = 'A'
+	} else {
+		b[at] = 'B'
+	}
+	return b
 }
 
 // A mandate from another chat than the one where the key was enrolled and the check was given is refused, whoever relays it.
@@ -453,9 +463,7 @@ func TestOtherRequestForOneIntentRefused(t *testing.T) {
 		if got := w.refused(w.payer, 2); got.Reason != connector.ReasonTooManyChecks {
 			t.Errorf("ninth check: %+v", got)
 		}
-		forged := append([]byte{}, jws...)
-		forged[len(forged)-5] ^= 1
-		ask(forged)
+		ask(flip(jws))
 		if got := w.refused(w.payer, 3); got.Reason != intent.ReasonRequest {
 			t.Errorf("forged request: %+v", got)
 		}
