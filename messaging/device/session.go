@@ -195,6 +195,7 @@ func (s *session) read(ctx context.Context) error {
 			if f.Class == wire.Durable {
 				s.d.trace("the relay's store is another one", "")
 				s.d.out.step(outbox.Reset{})
+				s.d.deliverAgain()
 			}
 		case *wire.Ping:
 			s.post(&wire.Pong{Nonce: f.Nonce})

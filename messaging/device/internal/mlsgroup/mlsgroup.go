@@ -68,6 +68,7 @@ const (
 	KindSkipped    Kind = 5 // chat, epoch, leaf, generation: message key
 	KindPending    Kind = 6 // chat: pending commit with the state after it
 	KindKeyPackage Kind = 7 // KeyPackageRef (§5.2): key package with its private keys
+	KindLast       Kind = 8 // chat: last commit of this device, until all it is for have shown that they have it
 )
 
 // Client is the device: its signature key and what its credential says. It is immutable.
