@@ -16,6 +16,7 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/connector"
 	"github.com/parleypay/parley/payments/intent"
+	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
 	"github.com/parleypay/parley/payments/rail"
@@ -781,5 +782,91 @@ func TestClockSetBack(t *testing.T) {
 			t.Errorf("payment is %s", p.State)
 		}
 		w.untouched("a clock set back")
+	})
+}
+
+// deafCore answers no look-up.
+type deafCore struct{ connector.CoreBank }
+
+func (deafCore) LookUp(context.Context, payments.Account) (connector.AccountInfo, error) {
+	return connector.AccountInfo{}, context.DeadlineExceeded
+}
+
+// The payee's bank says no to what it cannot credit, in time and with the reason, and nothing moves.
+func TestIncomingTransferRefused(t *testing.T) {
+	onRails(t, func(t *testing.T, name string) {
+		unknown := map[string]string{"fednow": "111222333", "sctinst": "NL91ABNA0417164300"}[name]
+		w := newWorld(t, name, options{})
+		pay := func(account string) payments.IntentID {
+			r, jws := w.request(10_00, func(r *intent.Request) { r.Creditor.Account = must(payments.ParseAccount(account)) })
+			check := w.check(r, jws)
+			if check.Result != intent.NotApplicable {
+				t.Errorf("check: %s", check.Result)
+			}
+			w.payer.tell(intent.MediaMandate, w.approve(jws, check, nil))
+			return r.Intent
+		}
+		for account, reason := range map[string]string{rails[name].closed: "AC04", unknown: "AC03"} {
+			id := pay(account)
+			if p := w.ends(id, lifecycle.Rejected); p.Reason != reason {
+				t.Errorf("refused for %s, want %s", p.Reason, reason)
+			}
+			if p := w.state(w.shopBank, id, lifecycle.Creditor); p.State != lifecycle.Rejected || p.Answer != "RJCT" || p.AnswerReason != reason {
+				t.Errorf("shop's bank: %s %s %s", p.State, p.Answer, p.AnswerReason)
+			}
+		}
+		w.shopBank.end()
+		w.shopBank.cfg.Core = deafCore{w.shopBank.core}
+		w.shopBank.start()
+		if p := w.ends(pay(rails[name].shop), lifecycle.Rejected); p.Reason != "AB08" {
+			t.Errorf("a core bank that does not answer: %s", p.Reason)
+		}
+		if payer, held, shop := w.balances(); payer != opening || held != 0 || shop != opening {
+			t.Errorf("balances: %d (held %d), %d", payer, held, shop)
+		}
+		w.audit()
+	})
+}
+
+// The rail asks what we answered: it hears the same again, three times at most. About others' transfers it hears nothing.
+func TestAnswerAskedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var bad *badTransport
+		var troubled *troubledRail
+		w := newWorld(t, "fednow", options{bank: func(name string, c *connector.Config) {
+			if name == "shop-bank" {
+				troubled = &troubledRail{Transport: c.Transport}
+				bad = &badTransport{Transport: troubled}
+				c.Transport = bad
+			}
+		}})
+		id := w.pay(10_00)
+		w.ends(id, lifecycle.Settled)
+		profile := w.sim.Profile()
+		x := w.state(w.shopBank, id, lifecycle.Creditor).Execution
+		ask := func(original string, n int) []byte {
+			m := &rail.Message{Header: profile.NewHeader(profile.Service, w.shopBank.cfg.Agent, rail.MsgRequest, "B"+strings.Repeat("1", n), time.Now()),
+				Request: &iso20022.StatusRequest{MessageID: "B" + strings.Repeat("1", n), Created: time.Now().UTC().Truncate(time.Second), OriginalMessageID: original, OriginalMsgName: rail.MsgTransfer,
+					OriginalCreated: x.Created, OriginalEndToEnd: x.EndToEnd, OriginalUETR: x.UETR, Instructing: profile.Agent(profile.Service), Instructed: profile.Agent(w.shopBank.cfg.Agent)}}
+			return must(profile.Encode(m))
+		}
+		bad.mu.Lock()
+		for n := 1; n <= 5; n++ {
+			bad.bad = append(bad.bad, ask(x.MessageID, n))
+		}
+		bad.bad = append(bad.bad, ask("20261123OTHER00001", 9))
+		bad.mu.Unlock()
+		w.until("the stranger's is a case", func() bool { return len(w.cases(w.shopBank)) == 1 && w.cases(w.shopBank)[0] == "orphan-enquiry" })
+		w.quiet()
+		troubled.mu.Lock()
+		defer troubled.mu.Unlock()
+		if len(troubled.given) != 1+3 {
+			t.Errorf("%d answers", len(troubled.given))
+		}
+		if p := w.state(w.shopBank, id, lifecycle.Creditor); p.State != lifecycle.Settled {
+			t.Errorf("%s", p.State)
+		}
+		w.audit()
 	})
 }
