@@ -282,8 +282,8 @@ func (c *Client) Process(rows Rows, chat messaging.ChatID, message []byte) (remo
 	if !ok || l.Index == e.Own {
 		return false, errors.New("mlsgroup: the committer is no other member")
 	}
-	if sender.Generation > maxHandout {
-		return false, fmt.Errorf("mlsgroup: the commit skips %d generations, limit %d", sender.Generation, maxHandout)
+	if sender.Generation > maxCommits {
+		return false, fmt.Errorf("mlsgroup: the commit skips %d generations, limit %d", sender.Generation, maxCommits)
 	}
 	g, err := c.state(rows, chat)
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 	MaxName    = 64    // octets of a device's name
 	maxForward = 4096  // generations that one message may skip (§15.3)
 	maxSkipped = 512   // message keys kept for skipped generations, per sender and epoch
-	maxHandout = 16    // generations that one handshake message may skip
+	maxCommits = 256   // generations that one commit may skip: those that its sender threw away in this epoch
 	keepEpochs = 2     // past epochs whose messages can still be opened
 	maxBody    = 60000 // octets of one MLS message; the wire allows less
 )
