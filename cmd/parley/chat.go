@@ -46,7 +46,7 @@ func chatCommand(args []string, in io.Reader, out, errs io.Writer) int {
 		return exitUsage
 	}
 	session := &terminal.Session{In: in, Out: out}
-	config := sdk.Config{Store: *store, Key: device.Passphrase(passphrase), Relay: *relay, Name: *name, Log: slog.New(slog.DiscardHandler),
+	config := sdk.Config{Store: *store, Key: device.Passphrase(passphrase), Relay: *relay, Name: *name, Log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Unlock: func(ctx context.Context, p sdk.Payment) ([]string, error) {
 			typed, err := session.Ask(ctx, fmt.Sprintf("  to pay %s, give your passphrase:", p.Amount))
 			if err != nil {
