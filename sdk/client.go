@@ -91,7 +91,7 @@ func Open(ctx context.Context, c Config) (*Client, error) {
 		return nil, errors.New("sdk: Config.Store is empty")
 	}
 	d, err := device.Open(ctx, device.Config{Path: filepath.Join(c.Store, "device.db"), Key: c.Key, RelayURL: c.Relay, Token: c.Token,
-		Name: c.Name, Trace: c.Trace, Actor: c.Actor, Dial: c.Dial})
+		Name: c.Name, Log: c.Log, Trace: c.Trace, Actor: c.Actor, Dial: c.Dial})
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type Endpoint struct {
 // OpenEndpoint opens the endpoint's store, or creates it with a new identity. Of the configuration, what is about payments does not count.
 func OpenEndpoint(ctx context.Context, c Config) (*Endpoint, error) {
 	d, err := device.Open(ctx, device.Config{Path: filepath.Join(c.Store, "device.db"), Key: c.Key, RelayURL: c.Relay, Token: c.Token,
-		Name: c.Name, Trace: c.Trace, Actor: c.Actor, Dial: c.Dial})
+		Name: c.Name, Log: c.Log, Trace: c.Trace, Actor: c.Actor, Dial: c.Dial})
 	if err != nil {
 		return nil, err
 	}

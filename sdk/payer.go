@@ -263,7 +263,7 @@ func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []
 	moved, passed := false, false
 	save := func(ctx context.Context, rec record, values []device.Value) error {
 		if passed = rec.Status.Terminal(); !passed {
-			return c.records.save(ctx, rec, values)
+			return c.records.saveLater(ctx, rec, values)
 		}
 		// The final receipt goes on into the chat where the money was asked for.
 		return c.sendPart(ctx, rec.Chat, "receipt "+string(rec.Intent)+" "+string(rec.Status), intent.MediaReceipt, jws, "Receipt: "+string(rec.Status), values...)

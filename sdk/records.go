@@ -49,7 +49,8 @@ func (r *record) bring(news string, by messaging.MessageID) {
 	r.By[news] = by
 }
 
-// cacheMax bounds the records kept in memory. The store is used by one process at a time, so that they cannot be stale.
+// cacheMax is how many records are kept in memory at least, with the latest changes: more than can be on their way to the store at
+// once (see saveLater). The store is used by one process at a time, so that they cannot be stale.
 const cacheMax = 2048
 
 // records is the store of payments, with a way to wait for changes.
@@ -59,8 +60,8 @@ type records struct {
 
 	mu           sync.Mutex // guards what follows
 	watch        map[string]chan struct{}
-	cache        map[payments.IntentID]record
-	enrolRefusal *intent.Refusal // the answer to the latest Enrol
+	cache, older map[payments.IntentID]record // the latest cacheMax changed, and up to as many before
+	enrolRefusal *intent.Refusal              // the answer to the latest Enrol
 }
 
 func (r *records) init(d *device.Device) {
@@ -71,6 +72,9 @@ func (r *records) init(d *device.Device) {
 func (r *records) load(ctx context.Context, id payments.IntentID) (record, error) {
 	r.mu.Lock()
 	rec, ok := r.cache[id]
+	if !ok {
+		rec, ok = r.older[id]
+	}
 	r.mu.Unlock()
 	if ok {
 		return rec, nil
@@ -89,7 +93,7 @@ func (r *records) keep(rec record) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.cache) >= cacheMax {
-		clear(r.cache)
+		r.cache, r.older = make(map[payments.IntentID]record, cacheMax), r.cache
 	}
 	r.cache[rec.Intent] = rec
 }
@@ -100,13 +104,14 @@ var errUnchanged = errors.New("sdk: unchanged")
 // saver makes values durable, alone or together with a message.
 type saver func(ctx context.Context, rec record, values []device.Value) error
 
-func (r *records) save(ctx context.Context, _ record, values []device.Value) error {
-	return r.device.PutAll(ctx, values...)
+// saveLater is for handlers of messages: what it saves is durable before the message counts as handled.
+func (r *records) saveLater(_ context.Context, _ record, values []device.Value) error {
+	return r.device.PutLater(values...)
 }
 
-// update changes a record durably; change gets the zero record when there is none. Changes of one record come one after the other.
+// update changes a record, for a handler of messages (see saveLater); change gets the zero record when there is none. Changes of one record come one after the other.
 func (r *records) update(ctx context.Context, id payments.IntentID, change func(*record) error) (record, error) {
-	return r.updateWith(ctx, id, r.save, change)
+	return r.updateWith(ctx, id, r.saveLater, change)
 }
 
 // updateWith is update with another way to save.

@@ -46,7 +46,7 @@ func chatCommand(args []string, in io.Reader, out, errs io.Writer) int {
 		return exitUsage
 	}
 	session := &terminal.Session{In: in, Out: out}
-	config := sdk.Config{Store: *store, Key: device.Passphrase(passphrase), Relay: *relay, Name: *name, Log: slog.New(slog.DiscardHandler),
+	config := sdk.Config{Store: *store, Key: device.Passphrase(passphrase), Relay: *relay, Name: *name, Log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Unlock: func(ctx context.Context, p sdk.Payment) ([]string, error) {
 			typed, err := session.Ask(ctx, fmt.Sprintf("  to pay %s, give your passphrase:", p.Amount))
 			if err != nil {
@@ -103,12 +103,13 @@ func chatCommand(args []string, in io.Reader, out, errs io.Writer) int {
 	if runErr := <-stopped; runErr != nil {
 		return fail(runErr)
 	}
-	if err != nil && !errors.Is(err, terminal.ErrQuit) && ctx.Err() == nil {
+	if ctx.Err() == nil && !errors.Is(err, terminal.ErrQuit) {
 		return fail(err)
 	}
 	return exitOK
 }
 
+// converse gets online, does what the flags ask for and lets the person chat until ErrQuit or something worse.
 func converse(ctx context.Context, client *sdk.Client, session *terminal.Session, code, open string, out io.Writer) error {
 	fmt.Fprintf(out, "your address is %s\n", client.ID())
 	if err := client.WaitOnline(ctx); err != nil {

@@ -128,7 +128,6 @@ type payBench struct {
 	payers   []*sdk.Client
 	running  sync.WaitGroup
 	stop     context.CancelFunc
-	until    time.Time // no payment begins after
 	failed   chan error
 	currency payments.Currency
 	hello    chan struct{} // one per payer whose chat the shop has joined

@@ -28,7 +28,7 @@ type sample struct {
 	Actors map[string]string `yaml:"actors"`
 	Never  func()            `yaml:"-"`
 	inner  `yaml:",inline"`
-	hidden int
+	Other  int // untagged
 }
 
 type inner struct {

@@ -5,14 +5,13 @@ package crash
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/json"
+	cryptorand "crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
-	mathrand "math/rand/v2"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
@@ -73,12 +72,21 @@ func TestKill(t *testing.T) {
 		})
 	}
 	n := kills(t)
+	seed := uint64(time.Now().UnixNano())
+	if s := os.Getenv("PARLEY_KILL_SEED"); s != "" {
+		var err error
+		if seed, err = strconv.ParseUint(s, 10, 64); err != nil {
+			t.Fatal("PARLEY_KILL_SEED: ", err)
+		}
+	}
+	t.Logf("PARLEY_KILL_SEED=%d chooses the same moments and victims; what they hit is still up to the machine", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
 	for i := range n {
-		time.Sleep(time.Duration(100+mathrand.IntN(500)) * time.Millisecond)
-		part := w.parts[mathrand.IntN(len(w.parts))]
-		part.kill()
+		time.Sleep(time.Duration(20+random.IntN(400)) * time.Millisecond)
+		part := w.parts[random.IntN(len(w.parts))]
+		part.Kill()
 		w.sink(trace.Event{T: time.Now(), Actor: part.name, Event: "killed"})
-		time.Sleep(time.Duration(mathrand.IntN(300)) * time.Millisecond)
+		time.Sleep(time.Duration(random.IntN(300)) * time.Millisecond)
 		if err := part.start(w.ctx); err != nil {
 			t.Fatalf("kill %d: %s does not start again: %v", i+1, part.name, err)
 		}
@@ -123,6 +131,13 @@ func TestKill(t *testing.T) {
 		}
 		delete(executions, id)
 	}
+	w.mu.Lock()
+	for id, times := range w.credits {
+		if times > 1 {
+			t.Errorf("the shop was told %d times that %s is credited", times, id)
+		}
+	}
+	w.mu.Unlock()
 	for id := range executions {
 		if executions[id] > 0 {
 			t.Errorf("the rail executed %s, whose payer never heard of an end", id)
@@ -142,8 +157,8 @@ func TestKill(t *testing.T) {
 
 // TestMain lets the test binary be one part, as the parley program would.
 func TestMain(m *testing.M) {
-	if part := os.Getenv("PARLEY_CRASH_PART"); part != "" {
-		if err := runPart(part, os.Args[1]); err != nil {
+	if os.Getenv("PARLEY_CRASH_PART") != "" {
+		if err := runPart(os.Args[1], os.Args[2]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -200,7 +215,7 @@ type world struct {
 
 	mu       sync.Mutex // guards what follows
 	outcomes map[payments.IntentID]lifecycle.State
-	credits  map[payments.IntentID]bool
+	credits  map[payments.IntentID]int
 	events   []trace.Event
 }
 
@@ -240,7 +255,7 @@ func newWorld(t *testing.T, payers int) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Minute)
 	t.Cleanup(cancel)
-	w := &world{t: t, ctx: ctx, dir: t.TempDir(), canary: "canary-" + rand.Text(), outcomes: map[payments.IntentID]lifecycle.State{}, credits: map[payments.IntentID]bool{}}
+	w := &world{t: t, ctx: ctx, dir: t.TempDir(), canary: "canary-" + cryptorand.Text(), outcomes: map[payments.IntentID]lifecycle.State{}, credits: map[payments.IntentID]int{}}
 	var err error
 	if w.world, err = platform.NewWorld("fednow", payers); err != nil {
 		t.Fatal(err)
@@ -254,35 +269,23 @@ func newWorld(t *testing.T, payers int) *world {
 		}
 	}
 	must(w.world.WriteRail(w.dir))
-	w.monitor(platform.Relay)
+	t.Setenv("PARLEY_CRASH_PART", "1")
 	w.rail = w.newPart(platform.Rail, "rail")
 	relay := w.newPart(platform.Relay, "relay")
 	must(w.rail.start(ctx))
 	must(relay.start(ctx))
-	w.railURL = w.rail.ready.URL
-	relay.keepPort("listen: 127.0.0.1:0", relay.ready.URL)
-	must(w.world.WriteBank(w.dir, platform.ShopBank, relay.ready.URL, w.railURL, ""))
+	w.railURL = w.rail.Ready.URL
+	relay.keepPort("listen: 127.0.0.1:0", relay.Ready.URL)
+	must(w.world.WriteBank(w.dir, platform.ShopBank, relay.Ready.URL, w.railURL, ""))
 	shopBank := w.newPart(platform.ShopBank, "connector")
 	must(shopBank.start(ctx))
-	shopBank.keepPort("listen: 127.0.0.1:0", shopBank.ready.URL)
-	must(w.world.WriteBank(w.dir, platform.PayerBank, relay.ready.URL, w.railURL, shopBank.ready.URL))
+	shopBank.keepPort("listen: 127.0.0.1:0", shopBank.Ready.URL)
+	must(w.world.WriteBank(w.dir, platform.PayerBank, relay.Ready.URL, w.railURL, shopBank.Ready.URL))
 	payerBank := w.newPart(platform.PayerBank, "connector")
 	must(payerBank.start(ctx))
 	w.parts = []*part{relay, shopBank, payerBank}
-	must(w.openPeople(relay.ready.URL, shopBank.ready.Contact, payerBank.ready.Contact))
+	must(w.openPeople(relay.Ready.URL, shopBank.Ready.Contact, payerBank.Ready.Contact))
 	return w
-}
-
-// monitor gives the part in that file a metrics page.
-func (w *world) monitor(name string) {
-	file := filepath.Join(w.dir, name+".yaml")
-	raw, err := os.ReadFile(file)
-	if err == nil {
-		err = os.WriteFile(file, append(raw, "\nmonitor: 127.0.0.1:0\n"...), 0o600)
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
 }
 
 func (w *world) openPeople(relayURL, shopContact, payerContact string) error {
@@ -317,9 +320,9 @@ func (w *world) openPeople(relayURL, shopContact, payerContact string) error {
 		return err
 	})
 	w.shop.OnPayment(func(_ context.Context, p sdk.Payment) error {
-		if p.Credited {
+		if p.News == sdk.NewsCredited {
 			w.mu.Lock()
-			w.credits[p.Intent] = true
+			w.credits[p.Intent]++
 			w.mu.Unlock()
 		}
 		return nil
@@ -415,7 +418,7 @@ func (w *world) caseOpened(actor string) bool {
 func (w *world) credited(id payments.IntentID) bool {
 	for range 300 {
 		w.mu.Lock()
-		ok := w.credits[id]
+		ok := w.credits[id] > 0
 		w.mu.Unlock()
 		if ok {
 			return true
@@ -439,7 +442,11 @@ func (w *world) close() {
 		}
 		for _, p := range append(w.parts, w.rail) {
 			if p != nil {
-				p.terminate()
+				if p.Process != nil {
+					if err := p.Stop(); err != nil {
+						w.t.Error(err)
+					}
+				}
 			}
 		}
 	})
@@ -464,7 +471,7 @@ func (w *world) verifyJournal(bank string) {
 
 // metrics reads the relay's metrics page.
 func (w *world) metrics() []byte {
-	resp, err := http.Get("http://" + w.parts[0].ready.Monitor + "/metrics")
+	resp, err := http.Get("http://" + w.parts[0].Ready.Monitor + "/metrics")
 	if err != nil {
 		w.t.Error(err)
 		return nil
@@ -523,15 +530,22 @@ func (w *world) searchCanary(metrics []byte) {
 
 // part is one process, which can be killed and started again with the same files and port.
 type part struct {
-	name, kind, file string
-	ready            node.Ready
-	cmd              *command
-	sink             trace.Sink
-	log              lockedBuffer
+	*platform.Process // nil before the first start
+	name, kind, file  string
+	sink              trace.Sink
+	log               lockedBuffer // of all starts
 }
 
 func (w *world) newPart(name, kind string) *part {
 	return &part{name: name, kind: kind, file: filepath.Join(w.dir, name+".yaml"), sink: w.sink}
+}
+
+func (p *part) start(ctx context.Context) error {
+	exe, err := os.Executable()
+	if err == nil {
+		p.Process, err = platform.StartProcess(ctx, p.name, exe, []string{p.kind, p.file}, p.sink, &p.log)
+	}
+	return err
 }
 
 // keepPort writes the port that the first start got into the file.
@@ -572,5 +586,3 @@ func (l *lockedBuffer) Bytes() []byte {
 	defer l.mu.Unlock()
 	return bytes.Clone(l.b.Bytes())
 }
-
-func decodeLine(raw []byte) (l node.Line, ok bool) { return l, json.Unmarshal(raw, &l) == nil }

@@ -145,7 +145,6 @@ type stage struct {
 	events *recorder
 
 	relay, rail, shopBank, payerBank *platform.Process
-	payerBankArgs                    []string
 	payer, shop                      *sdk.Client
 	shopChat                         messaging.ChatID // the payer's chat with the shop
 	person                           *terminal.Session
@@ -265,7 +264,7 @@ func (st *stage) startParts(ctx context.Context) (err error) {
 }
 
 func (st *stage) start(ctx context.Context, actor, command, file string) (*platform.Process, error) {
-	return platform.StartProcess(ctx, actor, st.o.Exe, []string{command, "-events", "-config", filepath.Join(st.dir, file)}, st.events.sink)
+	return platform.StartProcess(ctx, actor, st.o.Exe, []string{command, "-events", "-config", filepath.Join(st.dir, file)}, st.events.sink, st.o.Log)
 }
 
 // startClients opens payer and shop in this process and enrols their keys.

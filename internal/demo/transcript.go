@@ -23,7 +23,6 @@ type transcript struct {
 	color bool
 	zero  time.Time // the time printed as 0
 	last  time.Time
-	width int
 }
 
 const (

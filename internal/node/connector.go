@@ -289,7 +289,7 @@ func RunConnector(ctx context.Context, b *Bank, o Options) (err error) {
 		return err
 	}
 	defer closing(&err, core.Close)
-	endpoint, err := sdk.OpenEndpoint(ctx, sdk.Config{Store: f.Store, Key: device.KeyFile(deviceKey), Relay: f.Relay.URL, Token: b.token, Name: f.Name})
+	endpoint, err := sdk.OpenEndpoint(ctx, sdk.Config{Store: f.Store, Key: device.KeyFile(deviceKey), Relay: f.Relay.URL, Token: b.token, Name: f.Name, Log: log})
 	if err != nil {
 		return err
 	}

@@ -231,7 +231,7 @@ func TestUnknownNames(t *testing.T) {
 	if err := w.WriteBank(t.TempDir(), "no-bank", "", "", ""); err == nil {
 		t.Error("there is no such bank")
 	}
-	if _, err := StartProcess(t.Context(), "x", filepath.Join(t.TempDir(), "none"), nil, nil); err == nil {
+	if _, err := StartProcess(t.Context(), "x", filepath.Join(t.TempDir(), "none"), nil, nil, nil); err == nil {
 		t.Error("there is no such program")
 	}
 }

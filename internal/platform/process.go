@@ -29,10 +29,14 @@ type Process struct {
 	says  *tail         // the end of its standard error
 }
 
-// StartProcess starts exe with args and waits until it is ready. sink gets its events.
-func StartProcess(ctx context.Context, name, exe string, args []string, sink trace.Sink) (*Process, error) {
+// StartProcess starts exe with args and waits until it is ready. sink gets its events and
+// log what it writes to standard error; both may be nil.
+func StartProcess(ctx context.Context, name, exe string, args []string, sink trace.Sink, log io.Writer) (*Process, error) {
 	p := &Process{name: name, cmd: exec.Command(exe, args...), done: make(chan struct{}), says: &tail{max: 4 << 10}}
 	p.cmd.Stderr = p.says
+	if log != nil {
+		p.cmd.Stderr = io.MultiWriter(p.says, log)
+	}
 	p.cmd.WaitDelay = 2 * time.Second
 	stdin, err := p.cmd.StdinPipe()
 	if err != nil {

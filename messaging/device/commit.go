@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +25,35 @@ type commits struct {
 	turns[messaging.ChatID]
 	moving sync.Mutex                         // guards moved
 	moved  map[messaging.ChatID]chan struct{} // closed when the chat gets a new epoch or head
+	open   map[messaging.ChatID]bool          // chats whose last commit of ours is not confirmed by all
+}
+
+func (c *commits) unconfirmed(chat messaging.ChatID) bool {
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	return c.open[chat]
+}
+
+func (c *commits) setUnconfirmed(chat messaging.ChatID) {
+	c.moving.Lock()
+	defer c.moving.Unlock()
+	if c.open == nil {
+		c.open = map[messaging.ChatID]bool{}
+	}
+	c.open[chat] = true
+}
+
+// closeUnconfirmed notes that all have our last commit, unless there is another one since: who makes it waits for moving to say so.
+func (d *Device) closeUnconfirmed(ctx context.Context, chat messaging.ChatID) {
+	d.commits.moving.Lock()
+	defer d.commits.moving.Unlock()
+	d.s.view(ctx, func(t *tx) error { // if it fails, the chat stays open, which costs no more than a look per message
+		c, err := d.mls.Unconfirmed(t, chat)
+		if c == nil && err == nil {
+			delete(d.commits.open, chat)
+		}
+		return err
+	})
 }
 
 // watch returns a channel that is closed at the chat's next change.
@@ -192,6 +223,7 @@ func (d *Device) merge(ctx context.Context, chat messaging.ChatID, head uint64) 
 		return d.drainEarly(t, r, chat)
 	})
 	if err == nil {
+		d.commits.setUnconfirmed(chat)
 		d.after(ctx, r)
 	}
 	return err
@@ -293,6 +325,87 @@ func (d *Device) resumeAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// loadUnconfirmed finds the commits that somebody may still lack.
+func (d *Device) loadUnconfirmed(ctx context.Context) error {
+	return d.s.view(ctx, func(t *tx) error {
+		return t.rows(`SELECT k FROM mls WHERE kind = ?`, []any{int(mlsgroup.KindLast)}, func(scan func(...any) error) error {
+			var chat []byte
+			err := scan(&chat)
+			d.commits.setUnconfirmed(messaging.ChatID(chat))
+			return err
+		})
+	})
+}
+
+// deliverAgain hands commits that somebody may lack to a relay that lost its store: what it had accepted, it had not delivered to all.
+func (d *Device) deliverAgain() {
+	d.commits.moving.Lock()
+	chats := slices.Collect(maps.Keys(d.commits.open))
+	d.commits.moving.Unlock()
+	for _, chat := range chats {
+		d.line.spawn(func(ctx context.Context) {
+			if d.commits.take(ctx, chat) != nil {
+				return
+			}
+			defer d.commits.give(chat)
+			if err := d.deliverCommit(ctx, chat); err != nil && ctx.Err() == nil {
+				d.trace("commit not delivered again", "")
+			}
+		})
+	}
+}
+
+func (d *Device) deliverCommit(ctx context.Context, chat messaging.ChatID) error {
+	f := &wire.Commit{Group: chat}
+	rand.Read(f.ID[:]) // never fails (crypto/rand)
+	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
+		var c *mlsgroup.Commit
+		var head int64
+		err := d.s.view(ctx, func(t *tx) (err error) {
+			if _, err = t.row(`SELECT head FROM chat WHERE id = ?`, []any{chat[:]}, &head); err == nil {
+				c, err = d.mls.Unconfirmed(t, chat)
+			}
+			return err
+		})
+		if err != nil || c == nil {
+			return err
+		}
+		f.Prev, f.Body, f.To = uint64(head), c.Message, c.To
+		if f.WelcomeTo = c.WelcomeTo; len(c.WelcomeTo) > 0 {
+			f.Welcome = c.Welcome
+		} else {
+			f.Welcome = nil
+		}
+		reply, err := d.line.request(ctx, func(req uint64) wire.Frame { f.Req = req; return f })
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			continue
+		}
+		switch r := reply.(type) {
+		case *wire.Accepted:
+			return d.setHead(ctx, chat, r.Head)
+		case *wire.Conflict: // it builds on nothing: any place in the log will do
+			if err := d.setHead(ctx, chat, r.Head); err != nil {
+				return err
+			}
+			continue
+		case *wire.Failure:
+			if !again(r.Code) && r.Code != wire.CodeUnknownDevice { // who is unknown will come and register again
+				return r
+			}
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
+
+func (d *Device) setHead(ctx context.Context, chat messaging.ChatID, head uint64) error {
+	return d.s.update(ctx, func(t *tx) error { return t.exec(`UPDATE chat SET head = ? WHERE id = ?`, int64(head), chat[:]) })
 }
 
 // clearEmpty forgets chats whose first commit was never made. It runs before anything else can make a chat.

@@ -236,6 +236,9 @@ func (d *Device) load(ctx context.Context) error {
 	if err := d.clearEmpty(ctx); err != nil {
 		return err
 	}
+	if err := d.loadUnconfirmed(ctx); err != nil {
+		return err
+	}
 	return d.out.load(ctx)
 }
 

@@ -120,13 +120,17 @@ func (l *line) send(e outbox.Send, p *packet) {
 	}
 }
 
-// note sends a frame whose answer nobody waits for.
-func (l *line) note(f *wire.Send) {
+// note sends a frame that is in no outbox. lost is called when the relay did not take it, but might later.
+func (l *line) note(f *wire.Send, lost func()) {
 	l.mu.Lock()
 	s := l.now
 	l.mu.Unlock()
-	if s != nil {
-		s.ask(func(req uint64) wire.Frame { f.Req = req; return f }, func(wire.Frame) {})
+	if s == nil || s.ask(func(req uint64) wire.Frame { f.Req = req; return f }, func(reply wire.Frame) {
+		if r, ok := reply.(*wire.Failure); reply == nil || ok && again(r.Code) {
+			lost()
+		}
+	}) != nil {
+		lost()
 	}
 }
 

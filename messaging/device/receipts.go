@@ -144,9 +144,14 @@ func (r *receipts) flush(ctx context.Context) error {
 	if len(due) == 0 {
 		return nil
 	}
-	var frames []*wire.Send
+	type report struct {
+		chat  messaging.ChatID
+		ids   []messaging.MessageID
+		frame *wire.Send
+	}
+	var reports []report
 	err := r.d.inbox.update(ctx, func(t *tx) error {
-		frames = frames[:0]
+		reports = reports[:0]
 		for chat, ids := range due {
 			for len(ids) > 0 {
 				n := min(len(ids), receiptMost)
@@ -154,8 +159,8 @@ func (r *receipts) flush(ctx context.Context) error {
 				if t.failed != nil {
 					return t.failed
 				}
-				if err == nil && f != nil {
-					frames = append(frames, f)
+				if err == nil {
+					reports = append(reports, report{chat, ids[:n], f})
 				} // else the chat is gone, and its receipts with it
 				ids = ids[n:]
 			}
@@ -163,18 +168,22 @@ func (r *receipts) flush(ctx context.Context) error {
 		return nil
 	})
 	if err != nil {
+		for chat, ids := range due {
+			r.add(chat, ids...)
+		}
 		if ctx.Err() != nil {
 			return nil
 		}
 		return err
 	}
-	for _, f := range frames {
-		r.d.line.note(f)
+	for _, p := range reports {
+		r.d.line.note(p.frame, func() { r.add(p.chat, p.ids...) })
 	}
 	return nil
 }
 
-// report seals one delivery report. It goes into no outbox: who misses it asks again by sending again.
+// report seals one delivery report. It goes into no outbox: what the relay does not take is sealed again, and who misses one asks by
+// sending again.
 func (d *Device) report(t *tx, chat messaging.ChatID, ids []messaging.MessageID) (*wire.Send, error) {
 	if err := t.mustBeMember(chat); err != nil {
 		return nil, err

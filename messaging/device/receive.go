@@ -37,12 +37,13 @@ func (c *cursors) of(class wire.Class) *wire.Cursor {
 
 // outcome is what a batch did, to be acted on once it is durable.
 type outcome struct {
-	due      []dueIn
-	receipts []messageName  // to be given
-	events   []outbox.Event // receipts that were got, members that left
-	joined   []messaging.ChatID
-	changed  []messaging.ChatID // that got a new epoch
-	expires  time.Time
+	due       []dueIn
+	receipts  []messageName  // to be given
+	events    []outbox.Event // receipts that were got, members that left
+	joined    []messaging.ChatID
+	changed   []messaging.ChatID // that got a new epoch
+	confirmed []messaging.ChatID // whose last commit of ours all have
+	expires   time.Time
 
 	received, duplicates, bad, expired, early, commits uint64
 }
@@ -125,6 +126,9 @@ func (d *Device) after(ctx context.Context, r *outcome) {
 	}
 	for _, chat := range r.changed {
 		d.commits.changed(chat)
+	}
+	for _, chat := range r.confirmed {
+		d.closeUnconfirmed(ctx, chat)
 	}
 	for _, chat := range r.joined {
 		d.trace("joined a chat", "")
@@ -220,8 +224,23 @@ func (d *Device) applyMessage(t *tx, r *outcome, env mlsgroup.Envelope, in incom
 	if err != nil {
 		return err
 	}
+	if err := d.confirm(t, r, chat, o.Sender.Device, o.Epoch); err != nil {
+		return err
+	}
 	// From here on the key is used up, whatever the content is worth.
 	return d.applyContent(t, r, chat, o, hash, in)
+}
+
+// confirm notes that a device has our last commit, since it sealed something after it.
+func (d *Device) confirm(t *tx, r *outcome, chat messaging.ChatID, device messaging.DeviceID, epoch uint64) error {
+	if !d.commits.unconfirmed(chat) {
+		return nil
+	}
+	all, err := d.mls.Confirm(t, chat, device, epoch)
+	if all {
+		r.confirmed = append(r.confirmed, chat)
+	}
+	return err
 }
 
 // applyContent takes in what a message says. hash is that of its ciphertext.

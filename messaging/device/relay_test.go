@@ -331,6 +331,7 @@ func (r *fakeRelay) loseStore() {
 		b.entries, b.seq = nil, 0
 	}
 	clear(r.done)
+	clear(r.heads)
 	r.mu.Unlock()
 	r.cut()
 }

@@ -195,6 +195,7 @@ func (s *session) read(ctx context.Context) error {
 			if f.Class == wire.Durable {
 				s.d.trace("the relay's store is another one", "")
 				s.d.out.step(outbox.Reset{})
+				s.d.deliverAgain()
 			}
 		case *wire.Ping:
 			s.post(&wire.Pong{Nonce: f.Nonce})
@@ -222,18 +223,25 @@ func (s *session) answer(re uint64, f wire.Frame) {
 	}
 }
 
-// ask sends a request; then takes the answer, unless the connection ends before. It does not wait.
+// ask sends a request; then takes the answer, nil when the connection ends before. It does not wait. After an error then is not called.
 func (s *session) ask(build func(req uint64) wire.Frame, then func(wire.Frame)) error {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return errLine
+	}
 	s.last++
 	req := s.last
 	s.answers[req] = then
 	s.mu.Unlock()
 	if err := s.post(build(req)); err != nil {
 		s.mu.Lock()
+		_, mine := s.answers[req]
 		delete(s.answers, req)
 		s.mu.Unlock()
-		return err
+		if mine {
+			return err
+		} // else close has told then
 	}
 	return nil
 }
@@ -248,6 +256,9 @@ func (s *session) request(ctx context.Context, build func(req uint64) wire.Frame
 	defer limit.Stop()
 	select {
 	case f := <-got:
+		if f == nil {
+			return nil, errLine
+		}
 		return f, nil
 	case <-s.done:
 		return nil, errLine
@@ -421,8 +432,13 @@ func (s *session) close(cause error) {
 		return
 	}
 	s.closed = true
+	unanswered := s.answers
+	s.answers = nil
 	s.mu.Unlock()
 	close(s.done)
+	for _, then := range unanswered {
+		then(nil)
+	}
 	if errors.Is(cause, context.Canceled) {
 		s.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+
+	"github.com/parleypay/parley/internal/sqlitedb"
 )
 
 // value is an application's value in its row.
@@ -33,6 +35,23 @@ func (d *Device) PutAll(ctx context.Context, values ...Value) error {
 		return err
 	}
 	return d.s.update(ctx, func(t *tx) error { return d.putAll(t, values) })
+}
+
+// PutLater is PutAll for handlers of messages: it does not wait. The values become durable before the message counts as handled, so
+// that a crash which loses them makes the handler run again. Get and Keys see them only once they are durable; a Put, PutAll, PutLater
+// or Send that begins later comes after.
+func (d *Device) PutLater(values ...Value) error {
+	if err := checkValues(values); err != nil {
+		return err
+	}
+	d.s.db.Later(func(t *sqlitedb.Tx) error {
+		x := &tx{Tx: t, s: d.s}
+		if err := d.putAll(x, values); err != nil {
+			return err
+		}
+		return x.failed
+	})
+	return nil
 }
 
 func checkValues(values []Value) error {

@@ -243,7 +243,9 @@ func (s *store) tail(f func(*nats.Msg), lost func()) error {
 		return fmt.Errorf("relay: live tail: %w", err)
 	}
 	s.tailSubs = append(s.tailSubs, sub)
-	return s.live.FlushTimeout(requestTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
+	defer cancel()
+	return s.live.FlushWithContext(ctx) // not FlushTimeout: its pool of timers is the process's, and a test's bubble has its own
 }
 
 // ready reports why the store cannot be used, or nil.

@@ -16,6 +16,7 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/connector"
 	"github.com/parleypay/parley/payments/intent"
+	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
 	"github.com/parleypay/parley/payments/rail"
@@ -86,8 +87,7 @@ func TestForgedMandateRefused(t *testing.T) {
 		good := w.approve(jws, check, nil)
 		// One flipped byte in the signature, and another key under the same id.
 		approval := must(intent.ParseApproval(good))
-		forged := append([]byte{}, approval.Mandate...)
-		forged[len(forged)-10] ^= 3
+		forged := flip(approval.Mandate)
 		w.payer.tell(intent.MediaMandate, must(intent.Approval{Request: jws, Mandate: forged}.Encode()))
 		if got := w.refused(w.payer, 1); got.Step != intent.StepSignature && got.Step != intent.StepForm {
 			t.Errorf("flipped byte: %+v", got)
@@ -111,6 +111,17 @@ func TestForgedMandateRefused(t *testing.T) {
 		}
 		w.untouched("forged mandates")
 	})
+}
+
+// flip changes one character of a JWS's signature into another of the alphabet.
+func flip(jws []byte) []byte {
+	b := append([]byte{}, jws...)
+	if at := len(b) - 10; b[at] != 'A' {
+		b[at] = 'A'
+	} else {
+		b[at] = 'B'
+	}
+	return b
 }
 
 // A mandate from another chat than the one where the key was enrolled and the check was given is refused, whoever relays it.
@@ -453,9 +464,7 @@ func TestOtherRequestForOneIntentRefused(t *testing.T) {
 		if got := w.refused(w.payer, 2); got.Reason != connector.ReasonTooManyChecks {
 			t.Errorf("ninth check: %+v", got)
 		}
-		forged := append([]byte{}, jws...)
-		forged[len(forged)-5] ^= 1
-		ask(forged)
+		ask(flip(jws))
 		if got := w.refused(w.payer, 3); got.Reason != intent.ReasonRequest {
 			t.Errorf("forged request: %+v", got)
 		}
@@ -773,5 +782,91 @@ func TestClockSetBack(t *testing.T) {
 			t.Errorf("payment is %s", p.State)
 		}
 		w.untouched("a clock set back")
+	})
+}
+
+// deafCore answers no look-up.
+type deafCore struct{ connector.CoreBank }
+
+func (deafCore) LookUp(context.Context, payments.Account) (connector.AccountInfo, error) {
+	return connector.AccountInfo{}, context.DeadlineExceeded
+}
+
+// The payee's bank says no to what it cannot credit, in time and with the reason, and nothing moves.
+func TestIncomingTransferRefused(t *testing.T) {
+	onRails(t, func(t *testing.T, name string) {
+		unknown := map[string]string{"fednow": "111222333", "sctinst": "NL91ABNA0417164300"}[name]
+		w := newWorld(t, name, options{})
+		pay := func(account string) payments.IntentID {
+			r, jws := w.request(10_00, func(r *intent.Request) { r.Creditor.Account = must(payments.ParseAccount(account)) })
+			check := w.check(r, jws)
+			if check.Result != intent.NotApplicable {
+				t.Errorf("check: %s", check.Result)
+			}
+			w.payer.tell(intent.MediaMandate, w.approve(jws, check, nil))
+			return r.Intent
+		}
+		for account, reason := range map[string]string{rails[name].closed: "AC04", unknown: "AC03"} {
+			id := pay(account)
+			if p := w.ends(id, lifecycle.Rejected); p.Reason != reason {
+				t.Errorf("refused for %s, want %s", p.Reason, reason)
+			}
+			if p := w.state(w.shopBank, id, lifecycle.Creditor); p.State != lifecycle.Rejected || p.Answer != "RJCT" || p.AnswerReason != reason {
+				t.Errorf("shop's bank: %s %s %s", p.State, p.Answer, p.AnswerReason)
+			}
+		}
+		w.shopBank.end()
+		w.shopBank.cfg.Core = deafCore{w.shopBank.core}
+		w.shopBank.start()
+		if p := w.ends(pay(rails[name].shop), lifecycle.Rejected); p.Reason != "AB08" {
+			t.Errorf("a core bank that does not answer: %s", p.Reason)
+		}
+		if payer, held, shop := w.balances(); payer != opening || held != 0 || shop != opening {
+			t.Errorf("balances: %d (held %d), %d", payer, held, shop)
+		}
+		w.audit()
+	})
+}
+
+// The rail asks what we answered: it hears the same again, three times at most. About others' transfers it hears nothing.
+func TestAnswerAskedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var bad *badTransport
+		var troubled *troubledRail
+		w := newWorld(t, "fednow", options{bank: func(name string, c *connector.Config) {
+			if name == "shop-bank" {
+				troubled = &troubledRail{Transport: c.Transport}
+				bad = &badTransport{Transport: troubled}
+				c.Transport = bad
+			}
+		}})
+		id := w.pay(10_00)
+		w.ends(id, lifecycle.Settled)
+		profile := w.sim.Profile()
+		x := w.state(w.shopBank, id, lifecycle.Creditor).Execution
+		ask := func(original string, n int) []byte {
+			m := &rail.Message{Header: profile.NewHeader(profile.Service, w.shopBank.cfg.Agent, rail.MsgRequest, "B"+strings.Repeat("1", n), time.Now()),
+				Request: &iso20022.StatusRequest{MessageID: "B" + strings.Repeat("1", n), Created: time.Now().UTC().Truncate(time.Second), OriginalMessageID: original, OriginalMsgName: rail.MsgTransfer,
+					OriginalCreated: x.Created, OriginalEndToEnd: x.EndToEnd, OriginalUETR: x.UETR, Instructing: profile.Agent(profile.Service), Instructed: profile.Agent(w.shopBank.cfg.Agent)}}
+			return must(profile.Encode(m))
+		}
+		bad.mu.Lock()
+		for n := 1; n <= 5; n++ {
+			bad.bad = append(bad.bad, ask(x.MessageID, n))
+		}
+		bad.bad = append(bad.bad, ask("20261123OTHER00001", 9))
+		bad.mu.Unlock()
+		w.until("the stranger's is a case", func() bool { return len(w.cases(w.shopBank)) == 1 && w.cases(w.shopBank)[0] == "orphan-enquiry" })
+		w.quiet()
+		troubled.mu.Lock()
+		defer troubled.mu.Unlock()
+		if len(troubled.given) != 1+3 {
+			t.Errorf("%d answers", len(troubled.given))
+		}
+		if p := w.state(w.shopBank, id, lifecycle.Creditor); p.State != lifecycle.Settled {
+			t.Errorf("%s", p.State)
+		}
+		w.audit()
 	})
 }

@@ -47,6 +47,7 @@ const (
 )
 
 const schema = `
+PRAGMA secure_delete = OFF; -- nothing is ever erased
 CREATE TABLE IF NOT EXISTS account (
 	id TEXT PRIMARY KEY, name TEXT NOT NULL, currency TEXT NOT NULL, status TEXT NOT NULL,
 	balance INTEGER NOT NULL, held INTEGER NOT NULL DEFAULT 0 CHECK (held >= 0)

@@ -214,7 +214,7 @@ func (c *Client) ForgetPast(rows Rows, chat messaging.ChatID) error {
 // Forget deletes everything of a group.
 func (c *Client) Forget(rows Rows, chat messaging.ChatID) error {
 	var errs []error
-	for _, kind := range []Kind{KindGroup, KindState, KindEpoch, KindRatchet, KindSkipped, KindPending} {
+	for _, kind := range []Kind{KindGroup, KindState, KindEpoch, KindRatchet, KindSkipped, KindPending, KindLast} {
 		errs = append(errs, rows.DeletePrefix(kind, chat[:]))
 	}
 	return errors.Join(errs...)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/thomas-vilte/mls-go/ciphersuite"
 	"github.com/thomas-vilte/mls-go/framing"
@@ -196,7 +197,52 @@ func (c *Client) Merge(rows Rows, chat messaging.ChatID) error {
 	if err != nil {
 		return fmt.Errorf("mlsgroup: stored state: %w", err)
 	}
-	return c.begin(rows, chat, g)
+	if err := c.begin(rows, chat, g); err != nil {
+		return err
+	}
+	all, err := members(g)
+	if err != nil {
+		return err
+	}
+	p.Commit.To = slices.DeleteFunc(p.Commit.To, func(d messaging.DeviceID) bool { _, err := find(all, d); return err != nil }) // who was removed never shows anything
+	if len(p.Commit.To)+len(p.Commit.WelcomeTo) == 0 {
+		return rows.Delete(KindLast, chat[:])
+	}
+	return save(rows, KindLast, chat[:], p.Commit)
+}
+
+// Unconfirmed returns the last merged commit, for those who have not shown that they have it; nil when all have. The delivery service
+// may have lost it: it is no secret, and may be delivered as often as one likes.
+func (c *Client) Unconfirmed(rows Rows, chat messaging.ChatID) (*Commit, error) {
+	var last Commit
+	if err := load(rows, KindLast, chat[:], &last, errAbsent); errors.Is(err, errAbsent) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	return &last, nil
+}
+
+// Confirm notes that a device sealed something in an epoch, and so has the commits before it. It reports whether all have shown that
+// they have the last one.
+func (c *Client) Confirm(rows Rows, chat messaging.ChatID, device messaging.DeviceID, epoch uint64) (all bool, err error) {
+	last, err := c.Unconfirmed(rows, chat)
+	if err != nil || last == nil {
+		return err == nil, err
+	}
+	if epoch <= last.Epoch {
+		return false, nil
+	}
+	is := func(d messaging.DeviceID) bool { return d == device }
+	before := len(last.To) + len(last.WelcomeTo)
+	last.To, last.WelcomeTo = slices.DeleteFunc(last.To, is), slices.DeleteFunc(last.WelcomeTo, is)
+	switch len(last.To) + len(last.WelcomeTo) {
+	case before:
+		return false, nil
+	case 0:
+		return true, rows.Delete(KindLast, chat[:])
+	}
+	return false, save(rows, KindLast, chat[:], last)
 }
 
 // Discard forgets the pending commit: another one came first.
@@ -236,8 +282,8 @@ func (c *Client) Process(rows Rows, chat messaging.ChatID, message []byte) (remo
 	if !ok || l.Index == e.Own {
 		return false, errors.New("mlsgroup: the committer is no other member")
 	}
-	if sender.Generation > maxHandout {
-		return false, fmt.Errorf("mlsgroup: the commit skips %d generations, limit %d", sender.Generation, maxHandout)
+	if sender.Generation > maxCommits {
+		return false, fmt.Errorf("mlsgroup: the commit skips %d generations, limit %d", sender.Generation, maxCommits)
 	}
 	g, err := c.state(rows, chat)
 	if err != nil {

@@ -31,7 +31,7 @@ const (
 	MaxName    = 64    // octets of a device's name
 	maxForward = 4096  // generations that one message may skip (§15.3)
 	maxSkipped = 512   // message keys kept for skipped generations, per sender and epoch
-	maxHandout = 16    // generations that one handshake message may skip
+	maxCommits = 256   // generations that one commit may skip: those that its sender threw away in this epoch
 	keepEpochs = 2     // past epochs whose messages can still be opened
 	maxBody    = 60000 // octets of one MLS message; the wire allows less
 )
@@ -68,6 +68,7 @@ const (
 	KindSkipped    Kind = 5 // chat, epoch, leaf, generation: message key
 	KindPending    Kind = 6 // chat: pending commit with the state after it
 	KindKeyPackage Kind = 7 // KeyPackageRef (§5.2): key package with its private keys
+	KindLast       Kind = 8 // chat: last commit of this device, until all it is for have shown that they have it
 )
 
 // Client is the device: its signature key and what its credential says. It is immutable.

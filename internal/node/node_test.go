@@ -1,0 +1,150 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/parleypay/parley/internal/trace"
+)
+
+func TestMonitorIsForTheMachineOnly(t *testing.T) {
+	for _, addr := range []string{"0.0.0.0:0", ":0", "192.0.2.1:80", "example.net:80", "127.0.0.1", "[::]:0"} {
+		if m, err := startMonitor(addr, nil, nil, nil); err == nil {
+			m.stop()
+			t.Errorf("a monitor on %q", addr)
+		}
+	}
+	if m, err := startMonitor("", nil, nil, nil); m != nil || err != nil || m.addr() != "" {
+		t.Error("no address means no monitor", err)
+	}
+}
+
+func TestMonitorAnswers(t *testing.T) {
+	var problem error
+	m, err := startMonitor("127.0.0.1:0", func() error { return problem }, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.stop()
+	get := func(path string) (int, string) {
+		resp, err := http.Get("http://" + m.addr() + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(body)
+	}
+	if status, _ := get("/readyz"); status != http.StatusOK {
+		t.Error("not ready:", status)
+	}
+	problem = errors.New("the rail is away")
+	if status, body := get("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "the rail is away") {
+		t.Error(status, body)
+	}
+	if status, _ := get("/healthz"); status != http.StatusOK {
+		t.Error("a part that is not ready is alive all the same:", status)
+	}
+	if status, _ := get("/metrics"); status != http.StatusNotFound {
+		t.Error("metrics without a registry:", status)
+	}
+}
+
+func TestSecretFiles(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string, mode os.FileMode) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	if got, err := oneSecret(write("good", "# comment\n\n secret \n", 0o600)); err != nil || got != "secret" {
+		t.Error(got, err)
+	}
+	for name, path := range map[string]string{
+		"readable by others": write("open", "secret", 0o644),
+		"empty":              write("empty", "\n#x\n", 0o600),
+		"two":                write("two", "a\nb\n", 0o600),
+		"huge":               write("huge", strings.Repeat("x", 65<<10), 0o600),
+		"missing":            filepath.Join(dir, "none"),
+	} {
+		if _, err := oneSecret(path); err == nil {
+			t.Errorf("%s: accepted", name)
+		} else if strings.Contains(err.Error(), "secret") && name != "missing" {
+			t.Errorf("%s: the secret is in the error: %v", name, err)
+		}
+	}
+}
+
+func TestSigningKeyStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "connector.key")
+	first, err := signingKey(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := signingKey(path)
+	if err != nil || !first.Equal(second) {
+		t.Fatal("the bank's key changed", err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatal("the key can be read by others", err)
+	}
+	if err := os.WriteFile(path, []byte("abc\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signingKey(path); err == nil || strings.Contains(err.Error(), "abc") {
+		t.Fatalf("a damaged key: %v", err)
+	}
+}
+
+func TestJSONLines(t *testing.T) {
+	var out bytes.Buffer
+	o := JSONLines(&out)
+	o.Trace.Emit(trace.Event{Actor: "a", Event: "b"})
+	o.ready(Ready{Part: "relay", URL: "ws://x"})
+	var lines []Line
+	dec := json.NewDecoder(&out)
+	for {
+		var l Line
+		if err := dec.Decode(&l); err != nil {
+			break
+		}
+		lines = append(lines, l)
+	}
+	if len(lines) != 2 || lines[0].Event == nil || lines[0].Event.Event != "b" || lines[1].Ready == nil || lines[1].Ready.URL != "ws://x" {
+		t.Fatalf("%+v", lines)
+	}
+}
+
+func TestUntilClosed(t *testing.T) {
+	r, w := io.Pipe()
+	ctx, cancel := UntilClosed(context.Background(), r)
+	defer cancel()
+	w.Close()
+	select {
+	case <-ctx.Done():
+	case <-time.After(5 * time.Second):
+		t.Fatal("the parent has gone and the child goes on")
+	}
+}
+
+func TestRelativePathsStartAtTheFile(t *testing.T) {
+	a, b, c := "store", "/abs", ""
+	beside("/etc/parley/bank.yaml", &a, &b, &c)
+	if a != "/etc/parley/store" || b != "/abs" || c != "" {
+		t.Error(a, b, c)
+	}
+}
