@@ -23,7 +23,6 @@ import (
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
 	"github.com/parleypay/parley/messaging/device"
-	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/intent"
 )
 
@@ -67,8 +66,8 @@ type Client struct {
 	onText    func(context.Context, Text) error
 	onPayment func(context.Context, Payment) error
 
-	mu        sync.Mutex // guards what follows, which saves verifying what the store holds again
-	verified  map[payments.IntentID]verified
+	mu        sync.Mutex     // guards what follows, which saves verifying what the store holds again
+	verified  map[string]any // by exact bytes, see verifyOnce
 	enrolment map[Role]intent.Enrolment
 }
 
@@ -95,7 +94,7 @@ func Open(ctx context.Context, c Config) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := &Client{config: c, device: d, log: c.Log, verified: map[payments.IntentID]verified{}, enrolment: map[Role]intent.Enrolment{}}
+	client := &Client{config: c, device: d, log: c.Log, verified: map[string]any{}, enrolment: map[Role]intent.Enrolment{}}
 	client.records.init(d)
 	d.Handle(client.handle)
 	return client, nil

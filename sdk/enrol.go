@@ -147,7 +147,7 @@ func (c *Client) takeEnrolment(ctx context.Context, jws []byte) error {
 }
 
 func (c *Client) takeRefusal(ctx context.Context, by messaging.MessageID, jws []byte) error {
-	refusal, err := intent.VerifyRefusal(jws, c.config.Bank.Key)
+	refusal, err := bankSaid(c, jws, intent.VerifyRefusal)
 	if err != nil {
 		return c.refuse(intent.MediaRefusal, err)
 	}

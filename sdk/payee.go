@@ -149,7 +149,7 @@ func (c *Client) Cancel(ctx context.Context, id payments.IntentID, reason string
 
 // takeCredited takes the own bank's word that money has arrived.
 func (c *Client) takeCredited(ctx context.Context, by messaging.MessageID, jws []byte) error {
-	credit, err := intent.VerifyCredited(jws, c.config.Bank.Key)
+	credit, err := bankSaid(c, jws, intent.VerifyCredited)
 	if err != nil {
 		return c.refuse(intent.MediaCredited, err)
 	}

@@ -33,11 +33,10 @@ var ErrExpired = errors.New("sdk: too late: the request or its check has expired
 
 // takeRequest stores a payee's request, after verifying it.
 func (c *Client) takeRequest(ctx context.Context, m device.Message, jws []byte) error {
-	request, hash, err := intent.VerifyRequest(jws)
+	request, hash, err := c.request(record{Request: jws})
 	if err != nil {
 		return c.refuse(intent.MediaRequest, err)
 	}
-	c.noteVerified(string(jws), request, hash)
 	rec, err := c.records.update(ctx, request.Intent, func(r *record) error {
 		switch {
 		case r.Request == nil:
@@ -47,7 +46,7 @@ func (c *Client) takeRequest(ctx context.Context, m device.Message, jws []byte) 
 		case r.Role != Payer || r.Chat != m.Chat:
 			return errors.New("the intent is known from another chat")
 		}
-		if _, known, err := intent.VerifyRequest(r.Request); err != nil || known != hash {
+		if _, known, err := c.request(*r); err != nil || known != hash {
 			return errors.New("the intent is known with other terms")
 		}
 		return errUnchanged
@@ -256,7 +255,7 @@ func (c *Client) Wait(ctx context.Context, id payments.IntentID) (Payment, error
 
 // takeReceipt takes the own bank's word on a payment.
 func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []byte) error {
-	receipt, err := intent.VerifyReceipt(jws, c.config.Bank.Key)
+	receipt, err := bankSaid(c, jws, intent.VerifyReceipt)
 	if err != nil {
 		return c.refuse(intent.MediaReceipt, err)
 	}
@@ -313,7 +312,7 @@ func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []
 
 // takePayeeCheck takes the answer that Check waits for.
 func (c *Client) takePayeeCheck(ctx context.Context, jws []byte) error {
-	check, err := intent.VerifyPayeeCheck(jws, c.config.Bank.Key)
+	check, err := bankSaid(c, jws, intent.VerifyPayeeCheck)
 	if err != nil {
 		return c.refuse(intent.MediaPayeeCheck, err)
 	}

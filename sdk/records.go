@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -185,67 +186,79 @@ func (r *records) await(ctx context.Context, id payments.IntentID, done func(*re
 	}
 }
 
-// view makes the public form of a record. The signed objects are verified again, as their exact bytes are all that is kept.
+// view makes the public form of a record. The signed objects are verified, as their exact bytes are all that is kept.
 func (c *Client) view(rec record, news News) (Payment, error) {
 	p := Payment{Intent: rec.Intent, Role: rec.Role, Chat: rec.Chat, News: news, Status: rec.Status, Reason: rec.Reason, PayerSays: rec.PayerSays}
 	request, hash, err := c.request(rec)
 	if err != nil {
-		return p, err
+		return p, fmt.Errorf("sdk: the request of %s in the store: %w", rec.Intent, err)
 	}
 	p.Terms, p.RequestHash = request.Terms, hash
 	if c.config.Bank == nil {
 		return p, nil
 	}
-	bank := c.config.Bank.Key
-	for _, part := range []struct {
-		jws  []byte
-		read func([]byte) error
-	}{
-		{rec.Check, func(b []byte) error { x, err := intent.VerifyPayeeCheck(b, bank); p.Check = &x; return err }},
-		{rec.Refusal, func(b []byte) error { x, err := intent.VerifyRefusal(b, bank); p.Refusal = &x; return err }},
-		{rec.Receipt, func(b []byte) error { x, err := intent.VerifyReceipt(b, bank); p.Receipt = &x; return err }},
-		{rec.Credit, func(b []byte) error { x, err := intent.VerifyCredited(b, bank); p.Credit = &x; return err }},
-	} {
-		if part.jws != nil {
-			if err := part.read(part.jws); err != nil {
-				return p, fmt.Errorf("sdk: a statement of %s in the store: %w", rec.Intent, err)
-			}
-		}
+	err = errors.Join(
+		statement(c, &p.Check, rec.Check, intent.VerifyPayeeCheck), statement(c, &p.Refusal, rec.Refusal, intent.VerifyRefusal),
+		statement(c, &p.Receipt, rec.Receipt, intent.VerifyReceipt), statement(c, &p.Credit, rec.Credit, intent.VerifyCredited))
+	if err != nil {
+		return p, fmt.Errorf("sdk: a statement of %s in the store: %w", rec.Intent, err)
 	}
 	p.Credited = p.Credit != nil && p.Credit.Amount == p.Amount && p.Credit.Account == p.Creditor.Account
 	return p, nil
 }
 
-// verified is a request whose signature this process has verified, with its exact bytes.
-type verified struct {
-	jws     string
+// statement reads a statement into the view, if there is one.
+func statement[T any](c *Client, into **T, jws []byte, verify func([]byte, ed25519.PublicKey) (T, error)) error {
+	if jws == nil {
+		return nil
+	}
+	v, err := bankSaid(c, jws, verify)
+	*into = &v
+	return err
+}
+
+// request returns the record's request.
+func (c *Client) request(rec record) (intent.Request, intent.Hash, error) {
+	v, err := verifyOnce(c, rec.Request, func(jws []byte) (verifiedRequest, error) {
+		request, hash, err := intent.VerifyRequest(jws)
+		return verifiedRequest{request, hash}, err
+	})
+	return v.request, v.hash, err
+}
+
+type verifiedRequest struct {
 	request intent.Request
 	hash    intent.Hash
 }
 
-// request returns the record's request. It verifies the same bytes once.
-func (c *Client) request(rec record) (intent.Request, intent.Hash, error) {
+// verifyOnce verifies exact bytes once and remembers what they say, for as long as there is room. Each kind of object has a type of its
+// own, so that the bytes of one never count as another.
+func verifyOnce[T any](c *Client, jws []byte, verify func([]byte) (T, error)) (T, error) {
 	c.mu.Lock()
-	v, ok := c.verified[rec.Intent]
+	v, ok := c.verified[string(jws)].(T)
 	c.mu.Unlock()
-	if ok && v.jws == string(rec.Request) {
-		return v.request, v.hash, nil
+	if ok {
+		return v, nil
 	}
-	request, hash, err := intent.VerifyRequest(rec.Request)
+	v, err := verify(jws)
 	if err != nil {
-		return request, hash, fmt.Errorf("sdk: the request of %s in the store: %w", rec.Intent, err)
+		return v, err
 	}
-	c.noteVerified(string(rec.Request), request, hash)
-	return request, hash, nil
-}
-
-func (c *Client) noteVerified(jws string, request intent.Request, hash intent.Hash) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.verified) >= cacheMax {
+	if len(c.verified) >= verifiedMax {
 		clear(c.verified)
 	}
-	c.verified[request.Intent] = verified{jws, request, hash}
+	c.verified[string(jws)] = v
+	return v, nil
+}
+
+// verifiedMax bounds the signed objects whose verification is remembered; one takes about 1 KB.
+const verifiedMax = 4096
+
+// bankSaid verifies a statement of the own bank, once.
+func bankSaid[T any](c *Client, jws []byte, verify func([]byte, ed25519.PublicKey) (T, error)) (T, error) {
+	return verifyOnce(c, jws, func(jws []byte) (T, error) { return verify(jws, c.config.Bank.Key) })
 }
 
 // tell gives the handler a piece of news that the message by brought, unless another message had brought it before. An error means

@@ -51,11 +51,12 @@ func ReadRelay(path string) (relay.Config, error) {
 		}
 		c.Tokens = tokens
 	}
-	if src.Err() == nil {
+	if c.MetricsAddr = ""; c.StoreDir != "" { // what the file itself shows is reported above, with its line
 		if err := c.Check(); err != nil {
 			src.Faultf("", "%v", err)
 		}
 	}
+	c.MetricsAddr = f.Monitor
 	return c, src.Err()
 }
 

@@ -93,7 +93,7 @@ type Chat struct {
 // SendOptions changes how one message is sent. The zero value is fine.
 type SendOptions struct {
 	// Key makes Send idempotent: a second Send to the same chat with the same key sends nothing and returns the first one's id,
-	// also after a restart. Empty means no key.
+	// also after a restart, for at least 31 days. Empty means no key.
 	Key string
 	// Put is stored together with the message: both are durable when Send returns, or neither is. Nothing is stored when Key
 	// has been used before.

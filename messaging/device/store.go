@@ -10,6 +10,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 	"golang.org/x/crypto/chacha20poly1305"
@@ -46,7 +48,16 @@ type store struct {
 	db   *sqlitedb.DB
 	aead cipher.AEAD
 	mac  []byte // for names that must be found but not read
+
+	// rows holds rows that every message reads and only handshakes write, as they are in the store. Only transactions that write use it,
+	// and sqlitedb runs those one after the other.
+	rows map[string][]byte
 }
+
+// rowsMost bounds the rows kept in memory: two per chat in use.
+const rowsMost = 8192
+
+func cached(kind mlsgroup.Kind) bool { return kind == mlsgroup.KindGroup || kind == mlsgroup.KindEpoch }
 
 // openStore opens or creates the file. The key is checked before anything else is read.
 func openStore(ctx context.Context, path string, source KeySource) (*store, error) {
@@ -57,7 +68,7 @@ func openStore(ctx context.Context, path string, source KeySource) (*store, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &store{db: db}
+	s := &store{db: db, rows: map[string][]byte{}}
 	if err := s.unlock(ctx, source); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -169,13 +180,17 @@ type tx struct {
 	s *store
 	// failed is the first error of the database itself, in contrast to messages that turn out bad. The transaction must not be kept then.
 	failed error
+	writes bool // false for a snapshot
+	// dirty says that this transaction wrote a row of the kind that is kept in memory. It may be undone, so that from here on nothing is
+	// taken from memory or put there.
+	dirty bool
 }
 
 // update runs f in a transaction; it is durable when update returns nil. f must not touch anything outside that a second run, or
 // none, would make wrong.
 func (s *store) update(ctx context.Context, f func(*tx) error) error {
 	return s.db.Update(ctx, func(t *sqlitedb.Tx) error {
-		x := &tx{Tx: t, s: s}
+		x := &tx{Tx: t, s: s, writes: true}
 		if err := f(x); err != nil {
 			return err
 		}
@@ -267,28 +282,58 @@ func mlsAD(kind mlsgroup.Kind, key []byte) []byte { return append([]byte{byte(ki
 
 // Get implements mlsgroup.Rows.
 func (t *tx) Get(kind mlsgroup.Kind, key []byte) ([]byte, error) {
+	keep := cached(kind) && t.writes && !t.dirty
+	var name string
+	if keep {
+		name = string(mlsAD(kind, key))
+		if v := t.s.rows[name]; v != nil {
+			return v, nil
+		}
+	}
 	var b []byte
 	found, err := t.row(`SELECT v FROM mls WHERE kind = ? AND k = ?`, []any{int(kind), key}, &b)
 	if !found || err != nil {
 		return nil, err
 	}
 	v, err := t.s.open("mls", mlsAD(kind, key), b)
-	return v, t.fail(err)
+	if err != nil {
+		return nil, t.fail(err)
+	}
+	if keep {
+		if len(t.s.rows) >= rowsMost {
+			clear(t.s.rows)
+		}
+		t.s.rows[name] = v
+	}
+	return v, nil
+}
+
+// touch takes rows that are about to change out of memory.
+func (t *tx) touch(kind mlsgroup.Kind, prefix []byte) {
+	if !cached(kind) {
+		return
+	}
+	t.dirty = true
+	p := string(mlsAD(kind, prefix))
+	maps.DeleteFunc(t.s.rows, func(name string, _ []byte) bool { return strings.HasPrefix(name, p) })
 }
 
 // Put implements mlsgroup.Rows.
 func (t *tx) Put(kind mlsgroup.Kind, key, value []byte) error {
+	t.touch(kind, key)
 	return t.exec(`INSERT INTO mls (kind, k, v) VALUES (?, ?, ?) ON CONFLICT (kind, k) DO UPDATE SET v = excluded.v`,
 		int(kind), key, t.s.seal("mls", mlsAD(kind, key), value))
 }
 
 // Delete implements mlsgroup.Rows.
 func (t *tx) Delete(kind mlsgroup.Kind, key []byte) error {
+	t.touch(kind, key)
 	return t.exec(`DELETE FROM mls WHERE kind = ? AND k = ?`, int(kind), key)
 }
 
 // DeletePrefix implements mlsgroup.Rows.
 func (t *tx) DeletePrefix(kind mlsgroup.Kind, prefix []byte) error {
+	t.touch(kind, prefix)
 	return t.exec(`DELETE FROM mls WHERE kind = ? AND k >= ? AND k < ?`, int(kind), prefix, after(prefix))
 }
 

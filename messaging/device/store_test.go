@@ -15,6 +15,7 @@ import (
 
 	"github.com/parleypay/parley/internal/sqlitedb"
 	"github.com/parleypay/parley/messaging/content"
+	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
 )
 
 func TestStoreKeys(t *testing.T) {
@@ -363,4 +364,53 @@ func TestHistoryEnds(t *testing.T) {
 	b.open()
 	b.start()
 	b.waitTexts("old", "waits")
+}
+
+// TestRowsInMemory checks that what is kept in memory is never more than what the store holds, also when a transaction is undone.
+func TestRowsInMemory(t *testing.T) {
+	t.Parallel()
+	n := newNode(t, newFakeRelay(t), "a")
+	ctx, key, undo := context.Background(), []byte("chat"), errors.New("undo")
+	get := func() (got string) {
+		t.Helper()
+		if err := n.s.update(ctx, func(t *tx) error { v, err := t.Get(mlsgroup.KindGroup, key); got = string(v); return err }); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	put := func(v string, then error) {
+		t.Helper()
+		err := n.s.update(ctx, func(t *tx) error {
+			if _, err := t.Get(mlsgroup.KindGroup, key); err != nil { // from memory, or into it
+				return err
+			}
+			if err := t.Put(mlsgroup.KindGroup, key, []byte(v)); err != nil {
+				return err
+			}
+			if got, err := t.Get(mlsgroup.KindGroup, key); err != nil || string(got) != v {
+				return fmt.Errorf("inside: %q, %v", got, err)
+			}
+			return then
+		})
+		if !errors.Is(err, then) {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		put  string
+		then error
+		want string
+	}{{"1", nil, "1"}, {"2", undo, "1"}, {"3", nil, "3"}, {"4", undo, "3"}} {
+		put(step.put, step.then)
+		if got := get(); got != step.want {
+			t.Fatalf("after %+v: %q", step, got)
+		}
+		if got := get(); got != step.want {
+			t.Fatalf("from memory after %+v: %q", step, got)
+		}
+	}
+	n.s.update(ctx, func(t *tx) error { return t.DeletePrefix(mlsgroup.KindGroup, key[:2]) })
+	if got := get(); got != "" {
+		t.Fatalf("deleted, and still %q", got)
+	}
 }

@@ -254,7 +254,7 @@ func (x *commitWorker) finish(group messaging.ChatID) mailbox.Verdict {
 		return mailbox.OK
 	}
 	e := mailbox.Entry{Kind: wire.KindCommit, ID: r.ID, At: r.At, Expires: r.Expires, Group: r.Group, Head: r.Head, Body: r.Body}
-	if ttl := time.UnixMilli(r.Expires).Sub(time.Now()); ttl > 0 && len(r.To)+len(r.WelcomeTo) > 0 {
+	if ttl := time.Until(time.UnixMilli(r.Expires)); ttl > 0 && len(r.To)+len(r.WelcomeTo) > 0 {
 		done := make(chan mailbox.Verdict, 1)
 		j := &job{at: time.Now(), then: func(v mailbox.Verdict) { done <- v }}
 		j.add(x.w, &e, r.To, ttl)

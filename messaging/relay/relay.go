@@ -43,12 +43,11 @@ type Relay struct {
 	nextConn mailbox.ConnID
 	draining bool
 
-	serving  sync.WaitGroup // one per socket
-	failure  chan error     // the first reason to stop
-	failed   sync.Once
-	broken   error // guarded by mu
-	closing  sync.Once
-	closeErr error
+	serving sync.WaitGroup // one per socket
+	failure chan error     // the first reason to stop
+	failed  sync.Once
+	broken  error // guarded by mu
+	closing sync.Once
 }
 
 // New opens the store, finishes what the last run left half done, and listens on Config.Addr and Config.MetricsAddr if they are given. Run or
@@ -239,7 +238,7 @@ func (r *Relay) Close() error {
 		}
 		r.store.close()
 	})
-	return r.closeErr
+	return nil
 }
 
 // fail records the first reason why the relay must stop, turns its health red and ends Run.

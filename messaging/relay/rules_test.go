@@ -32,7 +32,7 @@ func TestConfigSaysAllThatIsWrong(t *testing.T) {
 			t.Errorf("%v does not tell of %s", err, want)
 		}
 	}
-	if err := (Config{StoreDir: "relay"}).Check(); err != nil {
+	if err := (Config{StoreDir: "/var/lib/parley-relay"}).Check(); err != nil {
 		t.Errorf("the defaults: %v", err)
 	}
 	if _, err := New(Config{StoreDir: filepath.Join(os.TempDir(), "parley-relay-test")}); err == nil || !strings.Contains(err.Error(), "temporary") {

@@ -44,28 +44,26 @@ const (
 // store is the embedded server with its streams, and the connections of this process to it: one for publishing, one for the live tail,
 // one for reading, so that none waits behind another.
 type store struct {
-	cfg                *Config
-	lock               *os.File
-	srv                *server.Server
-	pub, live, get     *nats.Conn
-	pubJS, getJS       jetstream.JetStream
-	streams            [streamCount]jetstream.Stream // on get
-	marks              *marks
-	marker             *marker
-	incarnation        [streamCount]uint64
-	last               [streamCount]uint64 // at start
-	fail               func(error)
-	onTail             func(*nats.Msg)
-	onTailLost         func()
-	replaced, foreign  []stream // streams that were below their mark; that came without a high-water file
-	tailSubs           []*nats.Subscription
-	maxBytes           [streamCount]int64
-	pendingTailMsgsMax int
+	cfg               *Config
+	lock              *os.File
+	srv               *server.Server
+	pub, live, get    *nats.Conn
+	pubJS, getJS      jetstream.JetStream
+	streams           [streamCount]jetstream.Stream // on get
+	marks             *marks
+	marker            *marker
+	incarnation       [streamCount]uint64
+	last              [streamCount]uint64 // at start
+	fail              func(error)
+	onTailLost        func()
+	replaced, foreign []stream // streams that were below their mark; that came without a high-water file
+	tailSubs          []*nats.Subscription
+	maxBytes          [streamCount]int64
 }
 
 // openStore starts the server and checks each stream against its mark. fail is called when the store stops to be trusted.
 func openStore(cfg *Config, fail func(error)) (_ *store, err error) {
-	s := &store{cfg: cfg, fail: fail, pendingTailMsgsMax: 65_536}
+	s := &store{cfg: cfg, fail: fail}
 	defer func() {
 		if err != nil {
 			s.close()
@@ -147,7 +145,7 @@ func (s *store) connect() error {
 	return err
 }
 
-// streamConfig writes down every setting that matters; facts that led to each are in docs/protocol.md and the tests.
+// streamConfig writes down every setting that matters; TestStoreSettings says what each is for.
 func (s *store) streamConfig(n stream) jetstream.StreamConfig {
 	share := func(percent int64) int64 { return s.cfg.StoreMaxBytes / 100 * percent }
 	c := jetstream.StreamConfig{
@@ -234,12 +232,12 @@ func sameStream(want, got jetstream.StreamConfig) error {
 
 // tail calls f for each new mailbox entry, in order, until the store is closed. Entries may be missing after lost was called.
 func (s *store) tail(f func(*nats.Msg), lost func()) error {
-	s.onTail, s.onTailLost = f, lost
+	s.onTailLost = lost
 	sub, err := s.live.Subscribe("live.*.*", f)
 	if err != nil {
 		return fmt.Errorf("relay: live tail: %w", err)
 	}
-	if err := sub.SetPendingLimits(s.pendingTailMsgsMax, 64<<20); err != nil {
+	if err := sub.SetPendingLimits(65_536, 64<<20); err != nil {
 		return fmt.Errorf("relay: live tail: %w", err)
 	}
 	s.tailSubs = append(s.tailSubs, sub)

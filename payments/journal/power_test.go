@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,14 +30,15 @@ func TestPowerCut(t *testing.T) {
 	}
 	cmd := exec.Command("strace", "-f", "-qq", "-y", "-xx", "-s", "10000000", "-o", log,
 		"-e", "trace=pwrite64,write,ftruncate,fsync,fdatasync,unlink,unlinkat,mmap,rename,renameat", exe)
-	cmd.Env = append(os.Environ(), childEnv+"="+path, firstEnv+"=0", aloneEnv+"=8")
+	payments := thinned(8)
+	cmd.Env = append(os.Environ(), childEnv+"="+path, firstEnv+"=0", aloneEnv+"="+strconv.Itoa(payments))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	d := &disk{t: t, dir: dir, files: map[string]*file{}, random: rand.New(rand.NewPCG(7, 8))}
 	d.replay(log)
-	if d.acks != 24 || d.opened != 2*24 {
-		t.Errorf("%d acknowledgements seen, %d disks opened, want 24 and 48", d.acks, d.opened)
+	if d.acks != 3*payments || d.opened != 2*d.acks {
+		t.Errorf("%d acknowledgements seen, %d disks opened, want 3 a payment and 2 each", d.acks, d.opened)
 	}
 	t.Logf("%d acknowledgements, %d disks opened, %d fsyncs, nothing lost", d.acks, d.opened, d.syncs)
 }
@@ -80,13 +80,22 @@ func (c change) apply(b []byte) []byte {
 	return b
 }
 
-var (
-	unfinished = regexp.MustCompile(`^(\d+) +(.*) <unfinished \.\.\.>$`)
-	resumed    = regexp.MustCompile(`^(\d+) +<\.\.\. \w+ resumed>(.*)$`)
-	call       = regexp.MustCompile(`^\d+ +(\w+)\((.*)\) += (-?\d+)`)
-	target     = regexp.MustCompile(`^(\d+)<([^>]*)>(?:, )?(.*)$`)
-	written    = regexp.MustCompile(`^"((?:\\x[0-9a-f]{2})*)", (\d+)(?:, (\d+))?$`)
-)
+// written reads the arguments of a write: the data in quotes, then its length and, for pwrite64, where.
+func written(args string) (data string, numbers []int64) {
+	args, ok := strings.CutPrefix(args, `"`)
+	hex, rest, ok2 := strings.Cut(args, `"`)
+	if !ok || !ok2 {
+		return "", nil
+	}
+	for _, s := range strings.Split(strings.TrimPrefix(rest, ", "), ", ") {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return "", nil
+		}
+		numbers = append(numbers, n)
+	}
+	return unhex(hex), numbers
+}
 
 // unhex reads strace's -xx form.
 func unhex(s string) string {
@@ -113,16 +122,20 @@ func (d *disk) replay(log string) {
 	lines.Buffer(nil, 64<<20)
 	begun := map[string]string{}
 	for lines.Scan() {
-		line := lines.Text()
-		if m := unfinished.FindStringSubmatch(line); m != nil {
-			begun[m[1]] = m[1] + " " + m[2]
+		thread, line, _ := strings.Cut(lines.Text(), " ")
+		line = strings.TrimSpace(line)
+		if start, ok := strings.CutSuffix(line, " <unfinished ...>"); ok {
+			begun[thread] = start
 			continue
 		}
-		if m := resumed.FindStringSubmatch(line); m != nil {
-			line = begun[m[1]] + m[2]
+		if strings.HasPrefix(line, "<... ") {
+			_, end, _ := strings.Cut(line, " resumed>")
+			line = begun[thread] + end
 		}
-		if m := call.FindStringSubmatch(line); m != nil && m[3] != "-1" {
-			d.take(m[1], m[2])
+		name, rest, ok := strings.Cut(line, "(")
+		end := strings.LastIndex(rest, ")")
+		if ok && end >= 0 && !strings.Contains(rest[end:], "= -1") && strings.Contains(rest[end:], "= ") {
+			d.take(name, rest[:end])
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -132,8 +145,9 @@ func (d *disk) replay(log string) {
 
 // take applies one system call that succeeded.
 func (d *disk) take(name, args string) {
-	m := target.FindStringSubmatch(args)
-	if m == nil {
+	fd, rest, ok := strings.Cut(args, "<")
+	path, rest, ok2 := strings.Cut(rest, ">")
+	if _, err := strconv.Atoi(fd); err != nil || !ok || !ok2 {
 		if strings.HasPrefix(name, "unlink") || strings.HasPrefix(name, "rename") {
 			for _, quoted := range strings.Split(args, `"`) {
 				if p := unhex(quoted); strings.HasPrefix(p, d.dir) {
@@ -146,9 +160,10 @@ func (d *disk) take(name, args string) {
 		}
 		return
 	}
-	fd, path, rest := m[1], unhex(m[2]), m[3]
-	if w := written.FindStringSubmatch(rest); fd == "1" && name == "write" && w != nil {
-		d.said(unhex(w[1]))
+	path, rest = unhex(path), strings.TrimPrefix(rest, ", ")
+	if fd == "1" && name == "write" {
+		data, _ := written(rest)
+		d.said(data)
 		return
 	}
 	if !strings.HasPrefix(path, d.dir) || strings.HasSuffix(path, "-shm") || strings.HasSuffix(path, ".lock") {
@@ -161,12 +176,11 @@ func (d *disk) take(name, args string) {
 	}
 	switch name {
 	case "pwrite64":
-		w := written.FindStringSubmatch(rest)
-		if w == nil {
+		data, numbers := written(rest)
+		if len(numbers) != 2 || int(numbers[0]) != len(data) {
 			d.t.Fatalf("cannot read a write of %s", filepath.Base(path))
 		}
-		at, _ := strconv.ParseInt(w[3], 10, 64)
-		f.pending = append(f.pending, change{at, []byte(unhex(w[1]))})
+		f.pending = append(f.pending, change{numbers[1], []byte(data)})
 	case "ftruncate":
 		at, _ := strconv.ParseInt(rest, 10, 64)
 		f.pending = append(f.pending, change{at: at})

@@ -168,7 +168,10 @@ func TestEveryEditIsFound(t *testing.T) {
 					continue
 				}
 				values := otherValues(row[i], random)
-				for _, v := range []any{values[tried%len(values)], values[random.IntN(len(values))]} {
+				for n, v := range []any{values[tried%len(values)], values[random.IntN(len(values))]} {
+					if underRace && (n > 0 || random.IntN(4) > 0) {
+						continue
+					}
 					if fmt.Sprint(v) == fmt.Sprint(row[i]) {
 						continue
 					}
@@ -194,7 +197,7 @@ func TestEveryEditIsFound(t *testing.T) {
 	if err := b.j.Verify(t.Context()); err != nil {
 		t.Fatalf("everything is put back: %v", err)
 	}
-	if tried < 1000 {
+	if tried < thinned(400) {
 		t.Errorf("only %d edits were tried", tried)
 	}
 	t.Logf("%d edits found", tried)
@@ -381,7 +384,7 @@ func TestFlippedBitsAreFound(t *testing.T) {
 	written := dump(path)
 	random := rand.New(rand.NewPCG(5, 6))
 	found := 0
-	const flips = 60
+	flips := thinned(60)
 	for i := range flips {
 		file := filepath.Join(dir, fmt.Sprintf("f%d.db", i))
 		forged := slices.Clone(whole)

@@ -224,7 +224,7 @@ func (w *world) step(ev Event) {
 		case Deliver:
 			w.delivered(e)
 		case Purge:
-			for w.boxes[e.Device] != nil && len(w.boxes[e.Device]) > 0 && w.boxes[e.Device][0].Seq <= e.UpTo {
+			for len(w.boxes[e.Device]) > 0 && w.boxes[e.Device][0].Seq <= e.UpTo {
 				if !w.has[e.Device][w.boxes[e.Device][0].Seq] && w.boxes[e.Device][0].Expires > w.now.UnixMilli() {
 					w.bad("an entry was deleted before the device had it")
 				}

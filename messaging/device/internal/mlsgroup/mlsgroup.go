@@ -47,7 +47,7 @@ var (
 // Rows is what this package needs of the caller's transaction: values by kind and key. Keys of one kind never are a prefix of
 // each other except by intent, as DeletePrefix uses it.
 type Rows interface {
-	Get(kind Kind, key []byte) ([]byte, error) // nil when there is none
+	Get(kind Kind, key []byte) ([]byte, error) // nil when there is none; not to be written to
 	Put(kind Kind, key, value []byte) error
 	Delete(kind Kind, key []byte) error
 	DeletePrefix(kind Kind, prefix []byte) error
