@@ -25,7 +25,8 @@ type Engine struct {
 	stripes [256]stripe
 	seed    maphash.Seed
 	keys    keyCache
-	tries   attempts
+	tries   attempts // wrong one-time codes
+	checks  attempts // payee checks
 
 	rail, bank, chat *dispatcher
 	timerKick        chan time.Time

@@ -89,6 +89,48 @@ func (p payees) CheckPayee(context.Context, connector.PayeeQuery) (connector.Pay
 	return p.answer, nil
 }
 
+// A customer cannot find out holders' names by asking for one request after the other, and one who asks too much holds up nobody else.
+func TestPayeeChecksAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "fednow", options{bank: func(_ string, c *connector.Config) { c.ChecksPerHour = 3 }})
+		ask := func() {
+			_, jws := w.request(10_00, nil)
+			w.payer.tell(intent.MediaCheck, must(intent.Check{Request: jws, DebtorAccount: w.payer.account}.Encode()))
+		}
+		for range 5 {
+			ask()
+		}
+		if got := w.refused(w.payer, 2); got.Reason != connector.ReasonTooManyChecks {
+			t.Errorf("%+v", got)
+		}
+		w.quiet()
+		if n := len(w.payerBank.chats.to(w.payer.chat, intent.MediaPayeeCheck)); n != 3 {
+			t.Errorf("%d checks answered", n)
+		}
+		time.Sleep(time.Hour + time.Second)
+		ask()
+		w.until("an hour later", func() bool { return len(w.payerBank.chats.to(w.payer.chat, intent.MediaPayeeCheck)) == 4 })
+	})
+}
+
+// What is for a customer who has left the chat stays in the journal; it is not tried, and kept in memory, for ever.
+func TestChatGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "fednow", options{})
+		w.shopBank.chats.mu.Lock()
+		w.shopBank.chats.gone = true
+		w.shopBank.chats.mu.Unlock()
+		w.ends(w.pay(10_00), lifecycle.Settled)
+		w.quiet()
+		if _, _, shop := w.balances(); shop != opening+10_00 || len(w.notices()) != 0 {
+			t.Errorf("%d, %d notices", shop, len(w.notices()))
+		}
+		w.audit()
+	})
+}
+
 // Whoever knows an intent cannot block its payment by sending a cent with the same end-to-end id.
 func TestACentDoesNotBlockThePayment(t *testing.T) {
 	onRails(t, func(t *testing.T, name string) {

@@ -187,6 +187,12 @@ func (e *Engine) sendChat(ctx context.Context, row journal.OutboxRow, attempt in
 		err = e.cfg.Chat.Send(ctx, row.Dest, row.ID, m.MediaType, m.Body, m.Fallback)
 		e.cfg.Metrics.Observe(LegChat, time.Since(begun))
 	}
+	if errors.Is(err, ErrChatGone) {
+		e.cfg.Metrics.Count(MetricChat, "gone")
+		e.cfg.Log.Warn("a customer has left the chat with the bank; the message stays in the journal", "message", sentName(m.MediaType), "intent", string(row.Key.Intent))
+		e.done(row.ID)
+		return 0, true
+	}
 	if err != nil {
 		e.cfg.Metrics.Count(MetricChat, "retry")
 		return backoff(attempt, 30*time.Second), false
