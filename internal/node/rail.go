@@ -22,12 +22,9 @@ func ReadRail(path string) (RailFile, error) {
 	var f RailFile
 	src := config.Read(path, &f)
 	beside(path, &f.ArchiveDir)
-	if f.Monitor != "" {
-		if err := checkLoopback(f.Monitor); err != nil {
-			src.Faultf("monitor", "%v", err)
-		}
-	}
-	if src.Err() == nil {
+	readable := src.Err() == nil
+	checkAddresses(src, f.Listen, f.Monitor)
+	if readable {
 		var joined interface{ Unwrap() []error }
 		switch err := f.Config.Validate(); {
 		case errors.As(err, &joined):
