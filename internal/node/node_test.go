@@ -148,3 +148,31 @@ func TestRelativePathsStartAtTheFile(t *testing.T) {
 		t.Error(a, b, c)
 	}
 }
+
+// TestEverythingWrongIsSaid checks that a wrong key does not hide a wrong value, for both parts whose values somebody else checks.
+func TestEverythingWrongIsSaid(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	_, err := ReadRail(write("rail.yaml", "listen: 127.0.0.1:0\nrail: fednow\nparticipants:\n  - {id: \"1\", token: a, prefundd: \"1\"}\nrules: [{action: {do: dance}}]\nmonitor: 0.0.0.0:1\n"))
+	wantAll(t, err, "rail.yaml:4: participants[0].prefundd: unknown key", "rail.yaml:4: participants[0].id:", "rail.yaml:4: participants[0].token:", "rail.yaml:5: rules[0].action:", "rail.yaml:6: monitor:")
+	_, err = ReadRelay(write("relay.yaml", "lisen: x\nstore: here\nmonitor: 0.0.0.0:1\nttl_max: 1ms\ntokens_file: none\n"))
+	wantAll(t, err, "relay.yaml: listen: is required", "relay.yaml:1: lisen: unknown key", "relay.yaml:3: monitor:", "TTLMax", "relay.yaml:5: tokens_file:")
+}
+
+func wantAll(t *testing.T, err error, texts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("nothing was found wrong")
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("%q is not in\n%v", text, err)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/parleypay/parley/internal/config"
@@ -22,20 +23,27 @@ func ReadRail(path string) (RailFile, error) {
 	var f RailFile
 	src := config.Read(path, &f)
 	beside(path, &f.ArchiveDir)
-	readable := src.Err() == nil
 	checkAddresses(src, f.Listen, f.Monitor)
-	if readable {
-		var joined interface{ Unwrap() []error }
-		switch err := f.Config.Validate(); {
-		case errors.As(err, &joined):
-			for _, err := range joined.Unwrap() {
-				src.Faultf("", "%v", err)
-			}
-		case err != nil:
-			src.Faultf("", "%v", err)
+	var joined interface{ Unwrap() []error }
+	switch err := f.Config.Validate(); {
+	case errors.As(err, &joined):
+		for _, err := range joined.Unwrap() {
+			railFault(src, err)
 		}
+	case err != nil:
+		railFault(src, err)
 	}
 	return f, src.Err()
+}
+
+// railFault reports what the simulator found wrong, at the key that it names.
+func railFault(src *config.Source, err error) {
+	text := strings.TrimPrefix(err.Error(), "railsim: config: ")
+	key, rest, ok := strings.Cut(text, ": ")
+	if !ok || !src.Has(key) {
+		key, rest = "", text
+	}
+	src.Faultf(key, "%s", rest)
 }
 
 // drainTime is how long the rail gives open payments to end when it is told to stop.

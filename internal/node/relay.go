@@ -39,7 +39,6 @@ func ReadRelay(path string) (relay.Config, error) {
 	c := relay.Config{Addr: f.Listen, MetricsAddr: f.Monitor, StoreDir: f.Store, KeyFile: f.KeyFile, Jurisdiction: f.Jurisdiction,
 		StoreMaxBytes: f.StoreMaxBytes, MailboxMax: f.MailboxMax, TTLMax: f.TTLMax, ConnectionsMax: f.ConnectionsMax, DrainTimeout: f.DrainTimeout,
 		UnsafeTempStore: f.UnsafeTempStore}
-	readable := src.Err() == nil
 	checkAddresses(src, f.Listen, f.Monitor)
 	if f.TokensFile != "" {
 		tokens, err := secretLines(f.TokensFile)
@@ -48,11 +47,12 @@ func ReadRelay(path string) (relay.Config, error) {
 		}
 		c.Tokens = tokens
 	}
-	if readable {
+	if c.MetricsAddr = ""; c.StoreDir != "" { // what the file itself shows is reported above, with its line
 		if err := c.Check(); err != nil {
 			src.Faultf("", "%v", err)
 		}
 	}
+	c.MetricsAddr = f.Monitor
 	return c, src.Err()
 }
 

@@ -109,7 +109,7 @@ func (db *DB) open(path, schema string) (err error) {
 	if err := errors.Join(f.Chmod(0o600), f.Close()); err != nil {
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
-	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=wal_autocheckpoint(4000)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_txlock=immediate"
+	dsn := "file:" + path + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&_pragma=wal_autocheckpoint(4000)&_pragma=foreign_keys(1)&_pragma=secure_delete(1)&_txlock=immediate"
 	if db.write, err = sql.Open("sqlite", dsn); err != nil {
 		return fmt.Errorf("sqlitedb: %w", err)
 	}
@@ -388,7 +388,12 @@ func (db *DB) commit(jobs []*job) error {
 	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	err := w.runAll(jobs)
+	var err error
+	if len(jobs) > 1 {
+		err = w.runAll(jobs)
+	} else if jobs[0].err = call(jobs[0].f, &Tx{on: w}); jobs[0].err != nil { // alone it needs no savepoint, for which SQLite keeps a second copy of each page
+		return w.exec("ROLLBACK")
+	}
 	if err == nil {
 		err = w.exec("COMMIT")
 	}

@@ -171,6 +171,9 @@ func (s *step) giveBack() {
 
 func (s *step) coreAnswered(e CoreAnswered) error {
 	switch {
+	case e.Op == CoreReserve && s.p.State == lifecycle.Authorised && e.OK && e.KeyRevoked:
+		s.p.Reason = string(intent.ReasonKeyRevoked)
+		return s.endUnsent(lifecycle.OnDeny, Evidence{Kind: "registry"}, true)
 	case e.Op == CoreReserve && s.p.State == lifecycle.Authorised && e.OK:
 		return s.submit()
 	case e.Op == CoreReserve && s.p.State == lifecycle.Authorised:

@@ -291,7 +291,7 @@ func (e *Engine) apply(ctx context.Context, key journal.Key, ev Event, x extra) 
 		}
 		step, err := JournalStep(after, c.seq, effects, e.says)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrEvent, err)
 		}
 		step.Inbox = x.inbox
 		if x.done != "" && !slices.Contains(step.DoneOutbox, x.done) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -115,7 +116,11 @@ func (e *Engine) newKey(ctx context.Context, key intent.PublicKey, data codeData
 		if err != nil {
 			return k, fmt.Errorf("connector: core bank: %w", err)
 		}
-		k.Accounts = append(k.Accounts, intent.EnrolledAccount{Account: account, Name: info.Name, Agent: e.cfg.Agent, Currency: info.Currency})
+		name, ok := signable(info.Name)
+		if !ok {
+			return k, refuse(0, intent.ReasonKeyAccount, "an account of the one-time code has a holder whose name cannot be shown")
+		}
+		k.Accounts = append(k.Accounts, intent.EnrolledAccount{Account: account, Name: name, Agent: e.cfg.Agent, Currency: info.Currency})
 	}
 	return k, nil
 }
@@ -130,15 +135,41 @@ func parseLimit(s string) (payments.Amount, error) {
 
 // chatsOf returns the chats in which credits to an account are told.
 func (e *Engine) chatsOf(ctx context.Context, account payments.Account) ([]string, error) {
-	puts, err := e.cfg.Journal.Values(ctx, tableAccountChats, accountToken(account)+"/", chatsPerAccountMax)
+	puts, err := e.cfg.Journal.Values(ctx, tableAccountChats, accountToken(account)+"/", 8*chatsPerAccountMax) // revoked ones stand in the way
 	if err != nil {
 		return nil, err
 	}
 	chats := make([]string, 0, len(puts))
 	for _, p := range puts {
-		chats = append(chats, string(p.Value))
+		keys, err := e.keysOf(ctx, string(p.Value))
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(keys, func(k intent.EnrolledKey) bool {
+			return e.usable(k) && slices.ContainsFunc(k.Accounts, func(a intent.EnrolledAccount) bool { return a.Account == account })
+		}) && len(chats) < chatsPerAccountMax {
+			chats = append(chats, string(p.Value))
+		}
 	}
 	return chats, nil
+}
+
+// usable reports whether a key is neither revoked nor run out.
+func (e *Engine) usable(k intent.EnrolledKey) bool {
+	return k.Status == intent.KeyActive && !e.now().After(k.To)
+}
+
+// keyRevoked reports whether the key that authorised a payment may not be used any more.
+func (e *Engine) keyRevoked(ctx context.Context, payment journal.Key) (bool, error) {
+	p, err := e.Payment(ctx, payment)
+	if err != nil {
+		return false, err
+	}
+	k, _, err := e.key(ctx, p.KeyID)
+	if errors.Is(err, intent.ErrKeyUnknown) {
+		return true, nil
+	}
+	return k.Status != intent.KeyActive, err
 }
 
 // Revoke makes a key unusable from now on.

@@ -165,6 +165,12 @@ func (e *Engine) callCore(ctx context.Context, row journal.OutboxRow, attempt in
 	} else {
 		e.cfg.Metrics.Count(MetricCore, string(c.Op)+".ok")
 	}
+	if c.Op == CoreReserve && ev.OK {
+		if ev.KeyRevoked, err = e.keyRevoked(ctx, row.Key); err != nil {
+			e.fatal(err)
+			return time.Second, false
+		}
+	}
 	if err := e.apply(ctx, row.Key, ev, extra{done: row.ID}); err != nil {
 		e.cfg.Metrics.Count(MetricError, "core")
 		e.cfg.Log.Error("core bank's answer not recorded", "intent", string(row.Key.Intent), "call", string(c.Op), "error", err)

@@ -58,7 +58,8 @@ func (e *Engine) receive(ctx context.Context) {
 			continue
 		}
 		if err := e.takeAll(ctx, batch); err != nil {
-			return // the journal has failed: the engine is stopping
+			e.fatal(err) // nothing but the journal fails here; an engine that is deaf to the rail must not go on
+			return
 		}
 		cursor = batch[len(batch)-1].Seq
 		e.marks <- mark{cursor: journal.Cursor{Name: name, Value: cursor}}
@@ -170,6 +171,12 @@ func (e *Engine) bury(ctx context.Context, d rail.Delivery, inbox *journal.Inbox
 func (e *Engine) takeTransfer(ctx context.Context, m *rail.Message, ev Evidence, inbox *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.008.received")
 	event := transferEvent(m, ev)
+	first, err := e.Payment(ctx, journal.Key{Intent: event.Record, Side: lifecycle.Creditor})
+	if err != nil {
+		e.fatal(err)
+		return err
+	}
+	event.Record = recordFor(first, event)
 	key := journal.Key{Intent: event.Record, Side: lifecycle.Creditor}
 	info, err := e.lookUp(ctx, event.Creditor.Account)
 	var refused *CoreError
