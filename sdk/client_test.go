@@ -313,6 +313,9 @@ func TestPaymentFromRequestToReceipt(t *testing.T) {
 	if u, err := intent.ParseMandate(approval.Mandate); err != nil || u.Intent() != p.Intent {
 		t.Fatalf("the mandate: %v", err)
 	}
+	if got, err := s.payer.Payment(t.Context(), p.Intent); err != nil || !got.Approved || got.Status != lifecycle.Presented {
+		t.Fatalf("a mandate is on its way, but: %v %v %v", got.Approved, got.Status, err)
+	}
 	if err := s.payer.Approve(t.Context(), p.Intent, ApproveOptions{}); err == nil {
 		t.Fatal("approved twice")
 	}
@@ -519,6 +522,33 @@ func TestBankRefuses(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	s.check(p, intent.Match) // it can be tried again
+	if err := s.payer.Approve(t.Context(), p.Intent, ApproveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.bank.hears(intent.MediaMandate)
+	jws, err = intent.Refusal{Issuer: "091000019", About: intent.MediaMandate, Intent: p.Intent, Reason: "limit", Text: "over the limit", At: time.Now()}.Sign(s.bank.key)
+	s.bank.says(s.payer, intent.MediaRefusal, jws, err)
+	if got := s.payer.wait(NewsRefused); got.Approved {
+		t.Fatal("the bank refused the mandate, but the payment counts as approved")
+	}
+}
+
+func TestPaymentsNewestFirst(t *testing.T) {
+	s := newStage(t)
+	first, second := s.requested("1"), s.requested("2")
+	for max, want := range map[int][]payments.IntentID{0: nil, 1: {second.Intent}, 9: {second.Intent, first.Intent}} {
+		for _, a := range []*actor{s.payer, s.payee} {
+			got, err := a.Payments(t.Context(), max)
+			if err != nil || len(got) != len(want) {
+				t.Fatalf("at most %d: %d payments, %v", max, len(got), err)
+			}
+			for i, p := range got {
+				if p.Intent != want[i] {
+					t.Errorf("at most %d: payment %d is another one", max, i)
+				}
+			}
+		}
+	}
 }
 
 // TestRequestsRefused sends requests that must not be shown.

@@ -269,5 +269,6 @@ func (c *Client) takeWithdrawal(ctx context.Context, m device.Message, mediaType
 	if rec.Status != status {
 		return nil
 	}
+	c.emit("withdrawal opened", string(w.Intent), string(status), rec.Reason)
 	return c.tell(ctx, rec, NewsStatus, "status "+string(status), m.ID)
 }

@@ -113,8 +113,10 @@ func (r *record) payable() error {
 		return ErrNotFound
 	case r.Role != Payer:
 		return errors.New("sdk: the payment is one that this client asked for")
-	case r.Status.Terminal() || r.Status.MayHaveLeft() || r.Mandate != nil && r.Refusal == nil:
-		return fmt.Errorf("sdk: the payment is %s and was approved or ended before", r.Status)
+	case r.Status.Terminal():
+		return fmt.Errorf("sdk: the payment is %s already", r.Status)
+	case r.Status.MayHaveLeft() || r.Mandate != nil && r.Refusal == nil:
+		return errors.New("sdk: the payment is approved already")
 	}
 	return nil
 }

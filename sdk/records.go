@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/parleypay/parley/messaging"
@@ -89,6 +90,27 @@ func (r *records) load(ctx context.Context, id payments.IntentID) (record, error
 		return record{}, fmt.Errorf("sdk: the record of %s is damaged: %w", id, err)
 	}
 	return rec, nil
+}
+
+// ids returns the ids of all records, the oldest first: an id begins with its time.
+func (r *records) ids(ctx context.Context) ([]payments.IntentID, error) {
+	stored, err := r.device.Keys(ctx, bucketRecords)
+	if err != nil {
+		return nil, err
+	}
+	var ids []payments.IntentID
+	for _, id := range stored {
+		ids = append(ids, payments.IntentID(id))
+	}
+	r.mu.Lock() // some may still be on their way to the store
+	for _, cache := range []map[payments.IntentID]record{r.cache, r.older} {
+		for id := range cache {
+			ids = append(ids, id)
+		}
+	}
+	r.mu.Unlock()
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 func (r *records) keep(rec record) {
@@ -189,7 +211,8 @@ func (r *records) await(ctx context.Context, id payments.IntentID, done func(*re
 
 // view makes the public form of a record. The signed objects are verified, as their exact bytes are all that is kept.
 func (c *Client) view(rec record, news News) (Payment, error) {
-	p := Payment{Intent: rec.Intent, Role: rec.Role, Chat: rec.Chat, News: news, Status: rec.Status, Reason: rec.Reason, PayerSays: rec.PayerSays}
+	p := Payment{Intent: rec.Intent, Role: rec.Role, Chat: rec.Chat, News: news, Status: rec.Status, Reason: rec.Reason, PayerSays: rec.PayerSays,
+		Approved: rec.Mandate != nil && rec.Refusal == nil}
 	request, hash, err := c.request(rec)
 	if err != nil {
 		return p, fmt.Errorf("sdk: the request of %s in the store: %w", rec.Intent, err)
@@ -282,6 +305,26 @@ func (c *Client) Payment(ctx context.Context, id payments.IntentID) (Payment, er
 		return Payment{}, err
 	}
 	return c.view(rec, "")
+}
+
+// Payments returns what is known of the newest payments, at most max of them, the newest first.
+func (c *Client) Payments(ctx context.Context, max int) ([]Payment, error) {
+	ids, err := c.records.ids(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []Payment
+	for _, id := range slices.Backward(ids) {
+		if len(out) >= max {
+			break
+		}
+		p, err := c.Payment(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 // Evidence returns the signed objects of a payment, exactly as they were signed, by name: request, check, mandate, receipt, credited,

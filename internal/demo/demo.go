@@ -86,6 +86,11 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 	if o.Interactive && o.JSON {
 		return Result{}, errors.New("a person cannot play in JSON; give one of the two")
 	}
+	if o.Out != "" { // better now than after the play
+		if err := os.MkdirAll(o.Out, 0o700); err != nil {
+			return Result{}, err
+		}
+	}
 	dir, err := os.MkdirTemp("", "parley-demo-")
 	if err != nil {
 		return Result{}, err
@@ -209,7 +214,9 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 	case <-ctx.Done():
 		return Result{}, fmt.Errorf("the payment has not ended: %w", ctx.Err())
 	}
-	st.awaitShop(ctx)
+	if !st.s.forged { // of a forged request the shop knows nothing
+		st.awaitShop(ctx)
+	}
 	result := Result{Scenario: st.s.Name, Intent: string(final.Intent), Status: string(final.Status), Reason: final.Reason}
 	if final.Refusal != nil {
 		result.Reason = final.Refusal.Text
@@ -368,6 +375,9 @@ func (st *stage) forge(c *bot.Ctx) error {
 	if err != nil {
 		return err
 	}
+	st.mu.Lock()
+	st.intent = id
+	st.mu.Unlock()
 	st.emit(actorShop, "request sent", "", price(st.world).String()+" to "+st.world.Shop.Name+", but with the account of somebody else")
 	_, err = st.shop.Device().Send(c, c.Chat(), content.Payment(intent.MediaRequest, jws, "Payment request"), device.SendOptions{})
 	return err

@@ -40,7 +40,7 @@ const quickTimeout = 2 * time.Second
 
 var scenarios = []Scenario{
 	{Name: "settle", Says: "the payment settles", Want: lifecycle.Settled},
-	{Name: "reject", Says: "the payee's bank refuses with AC03", Want: lifecycle.Rejected, rule: "{do: reject, code: AC03}"},
+	{Name: "reject", Says: "the payee's bank, here played by the rail, refuses with AC03", Want: lifecycle.Rejected, rule: "{do: reject, code: AC03}"},
 	{Name: "silence-then-settled", Says: "the rail says nothing in time, and then that it settled", Want: lifecycle.Settled, rule: "{do: silence, then: settle}", quick: true},
 	{Name: "silence-then-rejected", Says: "the rail says nothing in time, and then that it refused", Want: lifecycle.Rejected, rule: "{do: silence, then: reject}", quick: true},
 	{Name: "decline", Says: "the payer declines", Want: lifecycle.Declined, payer: declines},
