@@ -167,7 +167,7 @@ func (e *Engine) callCore(ctx context.Context, row journal.OutboxRow, attempt in
 	}
 	if c.Op == CoreReserve && ev.OK {
 		if ev.KeyRevoked, err = e.keyRevoked(ctx, row.Key); err != nil {
-			e.fatal(err)
+			e.readFailed(ctx, err)
 			return time.Second, false
 		}
 	}
