@@ -436,6 +436,50 @@ func TestCreditsRefused(t *testing.T) {
 	if got := s.payee.wait(NewsStatus); got.Credited || got.Status == lifecycle.Settled || got.Reason == "" {
 		t.Fatalf("too small a credit counts as paid: %+v", got)
 	}
+
+	// Somebody's cent with the intent's end-to-end id does not hide the payment that follows, nor takes it back.
+	full, err := credit.Sign(s.bank.key)
+	s.bank.says(s.payee, intent.MediaCredited, full, err)
+	if got := s.payee.wait(NewsCredited); !got.Credited || got.Status != lifecycle.Settled || got.Reason != "" {
+		t.Fatalf("the payment after too small a credit: %+v", got)
+	}
+	s.bank.says(s.payee, intent.MediaCredited, jws, nil)
+	s.settle(s.payee)
+	s.payee.quiet()
+	if got, err := s.payee.Payment(t.Context(), p.Intent); err != nil || !got.Credited || got.Status != lifecycle.Settled {
+		t.Fatal(got.Status, err)
+	}
+}
+
+// A payer who declines while the bank carries out an earlier approval is told what the bank did: money that moved is never hidden
+// behind the payer's own no.
+func TestBankOutranksOwnDecline(t *testing.T) {
+	s := newStage(t)
+	p := s.requested("")
+	s.check(p, intent.Match)
+	if err := s.payer.Approve(t.Context(), p.Intent, ApproveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.bank.hears(intent.MediaMandate)
+	refusal, err := intent.Refusal{Issuer: "091000019", About: intent.MediaCheck, Intent: p.Intent, Reason: "too_many_checks", At: time.Now()}.Sign(s.bank.key)
+	s.bank.says(s.payer, intent.MediaRefusal, refusal, err) // of an earlier question, on its way since before the approval
+	s.payer.wait(NewsRefused)
+	if err := s.payer.Decline(t.Context(), p.Intent, "changed-mind"); err != nil {
+		t.Fatal(err)
+	}
+	s.payer.wait(NewsStatus)
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusExpired, 1, nil), nil) // no money either way: the own no stays
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusAuthorised, 2, nil), nil)
+	if got := s.payer.wait(NewsStatus); got.Status != lifecycle.Authorised {
+		t.Fatal(got.Status)
+	}
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusSettled, 3, nil), nil)
+	if got := s.payer.wait(NewsStatus); got.Status != lifecycle.Settled {
+		t.Fatal(got.Status)
+	}
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusRejected, 4, nil), nil)
+	s.settle(s.payer)
+	s.payer.quiet()
 }
 
 func TestNoMatchAndDecline(t *testing.T) {

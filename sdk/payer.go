@@ -285,11 +285,11 @@ func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []
 			return errors.New("the receipt is about other terms")
 		case receipt.Seq <= r.Seq && r.Receipt != nil:
 			return errUnchanged // an old or repeated one
-		case r.Status.Terminal() && status != r.Status:
+		case r.Status.Terminal() && status != r.Status && (r.Final || !status.MayHaveLeft() && status != lifecycle.Authorised && status != lifecycle.Held):
 			return fmt.Errorf("the payment is %s, which never changes; the bank says %s", r.Status, status)
 		}
 		moved = status != r.Status
-		r.Receipt, r.Seq, r.Status = jws, receipt.Seq, status
+		r.Receipt, r.Seq, r.Status, r.Final = jws, receipt.Seq, status, status.Terminal()
 		r.Reason = receipt.Reason
 		if r.Reason == "" {
 			r.Reason = receipt.ISO.Reason

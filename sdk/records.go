@@ -32,6 +32,7 @@ type record struct {
 	Credit  []byte `json:",omitempty"` // JWS
 
 	Seq       uint64          `json:",omitempty"` // of the latest receipt
+	Final     bool            `json:",omitempty"` // the bank has said how it ended; a no of one's own gives way when money moves all the same
 	Mandates  int             `json:",omitempty"` // mandates signed
 	PayerSays lifecycle.State `json:",omitempty"`
 

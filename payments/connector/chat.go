@@ -135,6 +135,10 @@ func (e *Engine) handleCheck(ctx context.Context, in Inbound, inbox *journal.Inb
 		if _, _, err := Step(e.core, p, e.now(), event); err != nil {
 			return err
 		}
+		if e.checks.exhausted(in.Chat, e.now(), e.cfg.ChecksPerHour) {
+			return refuse(0, ReasonTooManyChecks, "too many payee checks in an hour")
+		}
+		e.checks.count(in.Chat, e.now())
 		answer := e.checkPayee(ctx, PayeeQuery{request.Creditor.Name, request.Creditor.Account, request.Creditor.Agent})
 		now := e.now()
 		event.Nonce = intent.NewNonce()

@@ -25,14 +25,14 @@ const chatsPerAccountMax = 8
 func (e *Engine) handleEnrol(ctx context.Context, in Inbound, inbox *journal.InboxEntry) error {
 	err := e.enrol(ctx, in, inbox)
 	if r := asRefusal(err); r != nil {
-		e.tries.failed(in.Chat, e.now())
+		e.tries.count(in.Chat, e.now())
 	}
 	return e.conclude(ctx, in, inbox, "", err)
 }
 
 func (e *Engine) enrol(ctx context.Context, in Inbound, inbox *journal.InboxEntry) error {
 	now := e.now()
-	if e.tries.exhausted(in.Chat, now) {
+	if e.tries.exhausted(in.Chat, now, attemptsMax) {
 		return refuse(0, ReasonTooMany, "too many one-time codes were wrong; try again in an hour")
 	}
 	ask, err := intent.ParseEnrol(in.Body)
@@ -273,16 +273,16 @@ func (e *Engine) keysOf(ctx context.Context, chat string) ([]intent.EnrolledKey,
 	return keys, nil
 }
 
-// attempts bounds wrong one-time codes per chat: 10 in an hour.
+// attempts counts per chat and hour, in memory: wrong one-time codes and payee checks.
 type attempts struct {
 	mu   sync.Mutex // guards what follows
 	from time.Time
 	n    map[string]int
 }
 
-const attemptsMax = 10
+const attemptsMax = 10 // wrong one-time codes
 
-func (a *attempts) failed(chat string, now time.Time) {
+func (a *attempts) count(chat string, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.n == nil || now.Sub(a.from) > time.Hour {
@@ -293,10 +293,10 @@ func (a *attempts) failed(chat string, now time.Time) {
 	}
 }
 
-func (a *attempts) exhausted(chat string, now time.Time) bool {
+func (a *attempts) exhausted(chat string, now time.Time, most int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return now.Sub(a.from) <= time.Hour && a.n[chat] >= attemptsMax
+	return now.Sub(a.from) <= time.Hour && a.n[chat] >= most
 }
 
 // codeData is what a one-time code enrols for, as the journal keeps it.

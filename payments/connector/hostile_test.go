@@ -1,7 +1,10 @@
 package connector_test
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/parleypay/parley/payments/connector"
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
 	"github.com/parleypay/parley/payments/rail"
 )
@@ -87,6 +91,96 @@ type payees struct{ answer connector.PayeeAnswer }
 
 func (p payees) CheckPayee(context.Context, connector.PayeeQuery) (connector.PayeeAnswer, error) {
 	return p.answer, nil
+}
+
+// A request that is valid for centuries is refused; it does not stop the bank, which would find it again after each restart.
+func TestRequestForCenturies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "fednow", options{})
+		for n, years := range []int{2, 300, 7000} {
+			_, jws := w.request(10_00, func(r *intent.Request) { r.Expires = r.Issued.AddDate(years, 0, 0) })
+			w.payer.tell(intent.MediaCheck, must(intent.Check{Request: jws, DebtorAccount: w.payer.account}.Encode()))
+			if got := w.refused(w.payer, n+1); got.Reason != intent.ReasonRequestExpiry {
+				t.Errorf("%d years: %+v", years, got)
+			}
+		}
+		w.ends(w.pay(10_00), lifecycle.Settled)
+	})
+}
+
+// pickyJournal refuses the form of some steps, as a journal does with what it could not record.
+type pickyJournal struct {
+	journal.Journal
+	refuse func(journal.Step) bool
+}
+
+func (p pickyJournal) Apply(ctx context.Context, s journal.Step) error {
+	if p.refuse(s) {
+		return fmt.Errorf("%w: a test", journal.ErrInvalid)
+	}
+	return p.Journal.Apply(ctx, s)
+}
+
+// A step that the journal cannot record is one payment's trouble, and not the end of the bank.
+func TestUnrecordableStepStopsNothingElse(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		bad := func(s journal.Step) bool {
+			return len(s.Events) > 0 && s.Inbox != nil && bytes.Contains(s.State, []byte(`"Minor":6660`))
+		}
+		w := newWorld(t, "fednow", options{openBank: func(string) journal.Journal { return pickyJournal{journal.NewMemory(), bad} }})
+		_, jws := w.request(66_60, nil)
+		w.payer.tell(intent.MediaCheck, must(intent.Check{Request: jws, DebtorAccount: w.payer.account}.Encode()))
+		if got := w.refused(w.payer, 1); got.Reason != connector.ReasonUnavailable {
+			t.Errorf("%+v", got)
+		}
+		w.foreign("EVIL", func(in *rail.TransferInput) { in.Amount.Minor = 66_60 })
+		w.until("a case", func() bool { return slices.Contains(w.cases(w.shopBank), "failed-message") })
+		w.ends(w.pay(10_00), lifecycle.Settled)
+	})
+}
+
+// A customer cannot find out holders' names by asking for one request after the other, and one who asks too much holds up nobody else.
+func TestPayeeChecksAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "fednow", options{bank: func(_ string, c *connector.Config) { c.ChecksPerHour = 3 }})
+		ask := func() {
+			_, jws := w.request(10_00, nil)
+			w.payer.tell(intent.MediaCheck, must(intent.Check{Request: jws, DebtorAccount: w.payer.account}.Encode()))
+		}
+		for range 5 {
+			ask()
+		}
+		if got := w.refused(w.payer, 2); got.Reason != connector.ReasonTooManyChecks {
+			t.Errorf("%+v", got)
+		}
+		w.quiet()
+		if n := len(w.payerBank.chats.to(w.payer.chat, intent.MediaPayeeCheck)); n != 3 {
+			t.Errorf("%d checks answered", n)
+		}
+		time.Sleep(time.Hour + time.Second)
+		ask()
+		w.until("an hour later", func() bool { return len(w.payerBank.chats.to(w.payer.chat, intent.MediaPayeeCheck)) == 4 })
+	})
+}
+
+// What is for a customer who has left the chat stays in the journal; it is not tried, and kept in memory, for ever.
+func TestChatGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "fednow", options{})
+		w.shopBank.chats.mu.Lock()
+		w.shopBank.chats.gone = true
+		w.shopBank.chats.mu.Unlock()
+		w.ends(w.pay(10_00), lifecycle.Settled)
+		w.quiet()
+		if _, _, shop := w.balances(); shop != opening+10_00 || len(w.notices()) != 0 {
+			t.Errorf("%d, %d notices", shop, len(w.notices()))
+		}
+		w.audit()
+	})
 }
 
 // Whoever knows an intent cannot block its payment by sending a cent with the same end-to-end id.

@@ -167,7 +167,7 @@ func (e *Engine) callCore(ctx context.Context, row journal.OutboxRow, attempt in
 	}
 	if c.Op == CoreReserve && ev.OK {
 		if ev.KeyRevoked, err = e.keyRevoked(ctx, row.Key); err != nil {
-			e.fatal(err)
+			e.readFailed(ctx, err)
 			return time.Second, false
 		}
 	}
@@ -186,6 +186,12 @@ func (e *Engine) sendChat(ctx context.Context, row journal.OutboxRow, attempt in
 		begun := time.Now()
 		err = e.cfg.Chat.Send(ctx, row.Dest, row.ID, m.MediaType, m.Body, m.Fallback)
 		e.cfg.Metrics.Observe(LegChat, time.Since(begun))
+	}
+	if errors.Is(err, ErrChatGone) {
+		e.cfg.Metrics.Count(MetricChat, "gone")
+		e.cfg.Log.Warn("a customer has left the chat with the bank; the message stays in the journal", "message", sentName(m.MediaType), "intent", string(row.Key.Intent))
+		e.done(row.ID)
+		return 0, true
 	}
 	if err != nil {
 		e.cfg.Metrics.Count(MetricChat, "retry")
