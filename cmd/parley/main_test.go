@@ -57,7 +57,7 @@ func TestDemo(t *testing.T) {
 		unseen []string
 	}{
 		"settle":                {exitOK, "settled", []string{"payer-bank mandate verified", "payer-bank journaled", "payer-bank pacs.008 sent", "shop credit opened", "shop receipt shown"}, []string{"payer-bank unknown"}},
-		"reject":                {exitNotSettled, "rejected", []string{"payer-bank rejected"}, []string{"shop credit opened", "shop-bank credited"}},
+		"reject":                {exitNotSettled, "rejected", []string{"payer-bank rejected", "shop-bank rejected"}, []string{"shop credit opened", "shop-bank credited"}},
 		"silence-then-settled":  {exitOK, "settled", []string{"payer-bank unknown", "payer-bank pacs.028 sent", "shop credit opened"}, nil},
 		"silence-then-rejected": {exitNotSettled, "rejected", []string{"payer-bank unknown"}, []string{"shop credit opened"}},
 		"decline":               {exitNotSettled, "declined", []string{"payer decline sent", "shop withdrawal opened"}, []string{"payer-bank journaled", "payer-bank pacs.008 sent"}},

@@ -214,7 +214,7 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 	case <-ctx.Done():
 		return Result{}, fmt.Errorf("the payment has not ended: %w", ctx.Err())
 	}
-	if !st.s.forged { // of a forged request the shop knows nothing
+	if st.s.account == nothing { // of a request that its program did not make the shop knows nothing
 		st.awaitShop(ctx)
 	}
 	result := Result{Scenario: st.s.Name, Intent: string(final.Intent), Status: string(final.Status), Reason: final.Reason}
@@ -336,8 +336,8 @@ func (st *stage) unlock(context.Context, sdk.Payment) ([]string, error) {
 func (st *stage) newBot() *bot.Bot {
 	b := bot.New(st.shop, slog.New(slog.DiscardHandler))
 	b.Command("/buy", func(c *bot.Ctx) error {
-		if st.s.forged {
-			return st.forge(c)
+		if st.s.account != nothing {
+			return st.requestWrongly(c)
 		}
 		return c.RequestPayment(sdk.Order{Item: c.Args(), Amount: price(st.world), Expires: st.s.expires})
 	})
@@ -359,13 +359,13 @@ func (st *stage) newBot() *bot.Bot {
 	return b
 }
 
-// forge sends a request in the shop's name for an account that is somebody else's, as a thief in the shop's place would.
-func (st *stage) forge(c *bot.Ctx) error {
+// requestWrongly sends a request in the shop's name for an account that is not the shop's.
+func (st *stage) requestWrongly(c *bot.Ctx) error {
 	id, err := payments.NewIntentID(time.Now(), nil)
 	if err != nil {
 		return err
 	}
-	key, creditor, err := forger(st.world)
+	key, creditor, err := payee(st.world, st.s.account)
 	if err != nil {
 		return err
 	}
@@ -378,7 +378,7 @@ func (st *stage) forge(c *bot.Ctx) error {
 	st.mu.Lock()
 	st.intent = id
 	st.mu.Unlock()
-	st.emit(actorShop, "request sent", "", price(st.world).String()+" to "+st.world.Shop.Name+", but with the account of somebody else")
+	st.emit(actorShop, "request sent", "", price(st.world).String()+" to "+st.world.Shop.Name+", but with "+map[wrong]string{foreign: "the account of somebody else", nowhere: "an account that does not exist"}[st.s.account])
 	_, err = st.shop.Device().Send(c, c.Chat(), content.Payment(intent.MediaRequest, jws, "Payment request"), device.SendOptions{})
 	return err
 }
