@@ -189,6 +189,9 @@ func (b *bank) step(key journal.Key, ev connector.Event, extra func(*journal.Ste
 		b.w.violate("6 declared transitions", "%s: %v", b.name, err)
 		return
 	}
+	if pl := b.w.check.plan(key.Intent); pl != nil && pl.behaviour == "stolen" && after.State == lifecycle.Authorised {
+		b.revoked[key.Intent] = true // the thief was quick, the holder's call to the bank quicker than the core bank
+	}
 	refused := err
 	var s journal.Step
 	if err != nil || len(effects) == 0 {
@@ -217,9 +220,6 @@ func (b *bank) step(key journal.Key, ev connector.Event, extra func(*journal.Ste
 			if len(s.Events) > 0 {
 				b.w.note("%s %s: %T: %s -> %s", b.name, key.Intent[len(key.Intent)-6:], ev, before.State, after.State)
 				b.w.check.stepped(b, before, after, s, decided)
-				if pl := b.w.check.plan(key.Intent); pl != nil && pl.behaviour == "stolen" && after.State == lifecycle.Authorised {
-					b.revoked[key.Intent] = true // the thief was quick, the holder's call to the bank quicker than the core bank
-				}
 			}
 			err = refused
 		}
