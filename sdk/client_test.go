@@ -506,6 +506,45 @@ func TestNoMatchAndDecline(t *testing.T) {
 	}
 }
 
+// A payee who removes the payer from the chat before the end does not keep the bank's final word from the payer.
+func TestReceiptAfterRemovalFromTheChat(t *testing.T) {
+	s := newStage(t)
+	p := s.requested("")
+	if err := s.payee.Device().Remove(t.Context(), p.Chat, s.payer.ID()); err != nil {
+		t.Fatal(err)
+	}
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := s.payer.Device().Chat(t.Context(), p.Chat); errors.Is(err, device.ErrLeft) {
+			break
+		} else if time.Since(begun) > 10*time.Second {
+			t.Fatal("the payer does not hear that it was removed", err)
+		}
+	}
+	s.check(p, intent.Match) // so that the bank knows the way to the payer
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusSettled, 1, nil), nil)
+	if got := s.payer.wait(NewsStatus); got.Status != lifecycle.Settled {
+		t.Fatal(got.Status)
+	}
+	if got, err := s.payer.Wait(t.Context(), p.Intent); err != nil || got.Receipt == nil {
+		t.Fatal(err)
+	}
+}
+
+// A message that the store failed on comes again; one that cannot change anything does not.
+func TestStoreFailureIsNoRefusal(t *testing.T) {
+	s := newStage(t)
+	p := s.requested("")
+	disk := errors.New("disk is full")
+	_, err := s.payer.records.updateWith(t.Context(), p.Intent, func(context.Context, record, []device.Value) error { return disk }, func(*record) error { return nil })
+	if got := s.payer.notTaken(intent.MediaReceipt, err); !errors.Is(got, disk) {
+		t.Errorf("a failing store: %v", got)
+	}
+	_, err = s.payer.records.update(t.Context(), p.Intent, func(*record) error { return errors.New("another payment's") })
+	if got := s.payer.notTaken(intent.MediaReceipt, err); err == nil || got != nil {
+		t.Errorf("a refusal: %v", got)
+	}
+}
+
 func TestBankRefuses(t *testing.T) {
 	s := newStage(t)
 	p := s.requested("")

@@ -182,10 +182,7 @@ func (c *Client) takeCredited(ctx context.Context, by messaging.MessageID, jws [
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaCredited, err)
+		return c.notTaken(intent.MediaCredited, err)
 	}
 	c.emit("credit opened", string(rec.Intent), string(rec.Status), credit.Amount.String())
 	return c.tell(ctx, rec, news, key, by)
@@ -209,10 +206,7 @@ func (c *Client) takePassedReceipt(ctx context.Context, m device.Message, jws []
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaReceipt, err)
+		return c.notTaken(intent.MediaReceipt, err)
 	}
 	c.emit("receipt shown", string(id), string(status), "")
 	return c.tell(ctx, rec, NewsReceipt, "receipt "+string(status), m.ID)
@@ -261,10 +255,7 @@ func (c *Client) takeWithdrawal(ctx context.Context, m device.Message, mediaType
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(mediaType, err)
+		return c.notTaken(mediaType, err)
 	}
 	if rec.Status != status {
 		return nil

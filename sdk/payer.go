@@ -52,10 +52,7 @@ func (c *Client) takeRequest(ctx context.Context, m device.Message, jws []byte) 
 		return errUnchanged
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaRequest, err)
+		return c.notTaken(intent.MediaRequest, err)
 	}
 	c.emit("request opened", string(request.Intent), string(rec.Status), request.Amount.String())
 	return c.tell(ctx, rec, NewsRequested, "requested", m.ID)
@@ -266,8 +263,13 @@ func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []
 		if passed = rec.Status.Terminal(); !passed {
 			return c.records.saveLater(ctx, rec, values)
 		}
-		// The final receipt goes on into the chat where the money was asked for.
-		return c.sendPart(ctx, rec.Chat, "receipt "+string(rec.Intent)+" "+string(rec.Status), intent.MediaReceipt, jws, "Receipt: "+string(rec.Status), values...)
+		// The final receipt goes on into the chat where the money was asked for, unless the payer has been removed from it meanwhile.
+		err := c.sendPart(ctx, rec.Chat, "receipt "+string(rec.Intent)+" "+string(rec.Status), intent.MediaReceipt, jws, "Receipt: "+string(rec.Status), values...)
+		if errors.Is(err, device.ErrLeft) || errors.Is(err, device.ErrNotFound) {
+			passed = false
+			return c.records.saveLater(ctx, rec, values)
+		}
+		return err
 	}
 	rec, err := c.records.updateWith(ctx, receipt.Intent, save, func(r *record) error {
 		if r.Request == nil || r.Role != Payer {
@@ -298,10 +300,7 @@ func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaReceipt, err)
+		return c.notTaken(intent.MediaReceipt, err)
 	}
 	if moved {
 		c.emit("receipt opened", string(rec.Intent), string(rec.Status), rec.Reason)
@@ -332,10 +331,7 @@ func (c *Client) takePayeeCheck(ctx context.Context, jws []byte) error {
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaPayeeCheck, err)
+		return c.notTaken(intent.MediaPayeeCheck, err)
 	}
 	c.emit("check opened", string(rec.Intent), string(rec.Status), string(check.Result))
 	return nil

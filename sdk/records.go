@@ -87,7 +87,7 @@ func (r *records) load(ctx context.Context, id payments.IntentID) (record, error
 		return record{}, err
 	}
 	if err := json.Unmarshal(raw, &rec); err != nil {
-		return record{}, fmt.Errorf("sdk: the record of %s is damaged: %w", id, err)
+		return record{}, &changeError{fmt.Errorf("sdk: the record of %s is damaged: %w", id, err)} // one record must not hold up the others
 	}
 	return rec, nil
 }
@@ -125,6 +125,11 @@ func (r *records) keep(rec record) {
 // errUnchanged tells update that there is nothing to save.
 var errUnchanged = errors.New("sdk: unchanged")
 
+// changeError is what change has said against a change. Every other error of update is the store's.
+type changeError struct{ error }
+
+func (e *changeError) Unwrap() error { return e.error }
+
 // saver makes values durable, alone or together with a message.
 type saver func(ctx context.Context, rec record, values []device.Value) error
 
@@ -133,7 +138,8 @@ func (r *records) saveLater(_ context.Context, _ record, values []device.Value) 
 	return r.device.PutLater(values...)
 }
 
-// update changes a record, for a handler of messages (see saveLater); change gets the zero record when there is none. Changes of one record come one after the other.
+// update changes a record, for a handler of messages (see saveLater); change gets the zero record when there is none; its error comes back as a
+// *changeError. Changes of one record come one after the other.
 func (r *records) update(ctx context.Context, id payments.IntentID, change func(*record) error) (record, error) {
 	return r.updateWith(ctx, id, r.saveLater, change)
 }
@@ -154,7 +160,7 @@ func (r *records) updateWith(ctx context.Context, id payments.IntentID, save sav
 		if errors.Is(err, errUnchanged) {
 			return rec, nil
 		}
-		return record{}, err
+		return record{}, &changeError{err}
 	}
 	raw, err := json.Marshal(rec)
 	if err != nil {
