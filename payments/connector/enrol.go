@@ -69,12 +69,12 @@ func (e *Engine) enrol(ctx context.Context, in Inbound, inbox *journal.InboxEntr
 	}
 	stored, err := record.Encode()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrEvent, err)
 	}
 	body, err := intent.Enrolment{Key: record.Public, Profile: record.Profile, Accounts: record.Accounts, Limits: record.Limits,
 		Audience: e.cfg.ID, Issued: now, Expires: record.To}.Sign(e.cfg.Key)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrEvent, err)
 	}
 	step := journal.Step{At: now, Inbox: inbox, UseCode: code.ID,
 		PutKeys: []journal.EnrolledKey{{KID: kid, Owner: in.Chat, Status: string(record.Status), From: record.From, To: record.To, Data: stored}},
@@ -306,8 +306,11 @@ type codeData struct {
 	PerPayment, PerDay string // "EUR 10.50"; empty for none
 }
 
-// AddCode notes a one-time code in the journal.
+// AddCode notes a one-time code in the journal. It refuses one that could enrol nothing, and limits of zero.
 func (e *Engine) AddCode(ctx context.Context, c Code) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	data := codeData{Profile: c.Profile}
 	for _, a := range c.Accounts {
 		data.Accounts = append(data.Accounts, a.Reveal())

@@ -141,6 +141,37 @@ func TestUnrecordableStepStopsNothingElse(t *testing.T) {
 	})
 }
 
+// A limit of zero reads as none once it is stored, so it is refused where it is set.
+func TestCodesThatCannotBe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "fednow", options{})
+		good := w.payerBank.cfg.Codes[0]
+		for name, change := range map[string]func(*connector.Code){
+			"no hash":        func(c *connector.Code) { c.Hash = intent.CodeHash{} },
+			"no account":     func(c *connector.Code) { c.Accounts = nil },
+			"17 accounts":    func(c *connector.Code) { c.Accounts = make([]payments.Account, 17) },
+			"other profile":  func(c *connector.Code) { c.Profile = "xx1" },
+			"no expiry":      func(c *connector.Code) { c.Expires = time.Time{} },
+			"zero a payment": func(c *connector.Code) { c.Limits.PerPayment = payments.Amount{Currency: "USD"} },
+			"zero a day":     func(c *connector.Code) { c.Limits.PerDay = payments.Amount{Currency: "USD"} },
+			"below zero":     func(c *connector.Code) { c.Limits.PerDay = payments.Amount{Minor: -1, Currency: "USD"} },
+			"no currency":    func(c *connector.Code) { c.Limits.PerDay = payments.Amount{Minor: 1} },
+		} {
+			bad := good
+			change(&bad)
+			if err := w.payerBank.engine.AddCode(context.Background(), bad); err == nil {
+				t.Errorf("%s: taken", name)
+			}
+			cfg := w.payerBank.cfg
+			cfg.Codes = []connector.Code{bad}
+			if _, err := connector.New(cfg); err == nil {
+				t.Errorf("%s: taken by New", name)
+			}
+		}
+	})
+}
+
 // A customer cannot find out holders' names by asking for one request after the other, and one who asks too much holds up nobody else.
 func TestPayeeChecksAreBounded(t *testing.T) {
 	t.Parallel()

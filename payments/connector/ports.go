@@ -145,11 +145,28 @@ func (c *Config) check() error {
 	need(len(c.Key) == ed25519.PrivateKeySize, "Key must be an Ed25519 key")
 	need(c.Journal != nil && c.Transport != nil && c.Chat != nil && c.Core != nil, "Journal, Transport, Chat and Core are required")
 	for _, code := range c.Codes {
-		need(len(code.Accounts) > 0 && len(code.Accounts) <= 16, "a code needs 1 to 16 accounts")
-		need(code.Profile == intent.ProfileDeviceKey || code.Profile == intent.ProfilePayee, "a code's profile must be "+intent.ProfileDeviceKey+" or "+intent.ProfilePayee)
-		need(!code.Expires.IsZero(), "a code needs an expiry")
+		errs = append(errs, code.check())
 	}
 	return errors.Join(errs...)
+}
+
+func (c Code) check() error {
+	switch {
+	case c.Hash == intent.CodeHash{}:
+		return errors.New("connector: a code needs its hash")
+	case len(c.Accounts) == 0 || len(c.Accounts) > 16:
+		return errors.New("connector: a code needs 1 to 16 accounts")
+	case c.Profile != intent.ProfileDeviceKey && c.Profile != intent.ProfilePayee:
+		return errors.New("connector: a code's profile must be " + intent.ProfileDeviceKey + " or " + intent.ProfilePayee)
+	case c.Expires.IsZero():
+		return errors.New("connector: a code needs an expiry")
+	}
+	for _, l := range []payments.Amount{c.Limits.PerPayment, c.Limits.PerDay} {
+		if l != (payments.Amount{}) && !l.Payable() { // zero means none elsewhere: nobody may take it for nothing allowed
+			return errors.New("connector: a code's limit must be above zero, or not set")
+		}
+	}
+	return nil
 }
 
 func or[T comparable](v, def T) T {
