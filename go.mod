@@ -3,21 +3,21 @@ module github.com/parleypay/parley
 go 1.26.0
 
 require (
-	github.com/fxamacker/cbor/v2 v2.10.0
-	github.com/goccy/go-yaml v1.19.2
+	github.com/fxamacker/cbor/v2 v2.10.0 // frames between device and relay: strict, deterministic CBOR (RFC 8949)
+	github.com/goccy/go-yaml v1.19.2 // configuration files: faults with line and key
 	github.com/google/uuid v1.6.0
-	github.com/gorilla/websocket v1.5.3
-	github.com/nats-io/nats-server/v2 v2.15.2
-	github.com/nats-io/nats.go v1.55.0
-	github.com/prometheus/client_golang v1.25.0
-	github.com/shopspring/decimal v1.6.0
-	github.com/synadia-io/orbit.go/jetstreamext v0.3.2
-	github.com/thomas-vilte/mls-go v1.6.0
-	golang.org/x/crypto v0.58.0
-	golang.org/x/text v0.43.0
-	golang.org/x/time v0.16.0
-	modernc.org/sqlite v1.61.1
-	pgregory.net/rapid v1.3.0
+	github.com/gorilla/websocket v1.5.3 // both ends of the WebSocket
+	github.com/nats-io/nats-server/v2 v2.15.2 // the relay's store: JetStream, embedded
+	github.com/nats-io/nats.go v1.55.0 // its client
+	github.com/prometheus/client_golang v1.25.0 // metrics
+	github.com/shopspring/decimal v1.6.0 // rates and sums at the API's edge
+	github.com/synadia-io/orbit.go/jetstreamext v0.3.2 // atomic batches and batched reads of JetStream
+	github.com/thomas-vilte/mls-go v1.6.0 // MLS handshakes and primitives, until our own core (RFC 9420)
+	golang.org/x/crypto v0.58.0 // Argon2id and XChaCha20-Poly1305 of the device store
+	golang.org/x/text v0.43.0 // Unicode normalisation of what is signed
+	golang.org/x/time v0.16.0 // token buckets of the relay's limits
+	modernc.org/sqlite v1.61.1 // journal and stores: SQLite without cgo
+	pgregory.net/rapid v1.3.0 // tests: properties with shrinking
 )
 
 require (

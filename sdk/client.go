@@ -182,6 +182,16 @@ func (c *Client) refuse(mediaType string, err error) error {
 	return nil
 }
 
+// notTaken ends the handling of a message that changed no record: one that cannot change it is refused, and one that the store failed on
+// must come again.
+func (c *Client) notTaken(mediaType string, err error) error {
+	var cannot *changeError
+	if errors.As(err, &cannot) {
+		return c.refuse(mediaType, cannot.error)
+	}
+	return err
+}
+
 // bankChat returns the chat with the own bank.
 func (c *Client) bankChat(ctx context.Context) (messaging.ChatID, error) {
 	if c.config.Bank == nil {

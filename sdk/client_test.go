@@ -313,6 +313,9 @@ func TestPaymentFromRequestToReceipt(t *testing.T) {
 	if u, err := intent.ParseMandate(approval.Mandate); err != nil || u.Intent() != p.Intent {
 		t.Fatalf("the mandate: %v", err)
 	}
+	if got, err := s.payer.Payment(t.Context(), p.Intent); err != nil || !got.Approved || got.Status != lifecycle.Presented {
+		t.Fatalf("a mandate is on its way, but: %v %v %v", got.Approved, got.Status, err)
+	}
 	if err := s.payer.Approve(t.Context(), p.Intent, ApproveOptions{}); err == nil {
 		t.Fatal("approved twice")
 	}
@@ -433,6 +436,50 @@ func TestCreditsRefused(t *testing.T) {
 	if got := s.payee.wait(NewsStatus); got.Credited || got.Status == lifecycle.Settled || got.Reason == "" {
 		t.Fatalf("too small a credit counts as paid: %+v", got)
 	}
+
+	// Somebody's cent with the intent's end-to-end id does not hide the payment that follows, nor takes it back.
+	full, err := credit.Sign(s.bank.key)
+	s.bank.says(s.payee, intent.MediaCredited, full, err)
+	if got := s.payee.wait(NewsCredited); !got.Credited || got.Status != lifecycle.Settled || got.Reason != "" {
+		t.Fatalf("the payment after too small a credit: %+v", got)
+	}
+	s.bank.says(s.payee, intent.MediaCredited, jws, nil)
+	s.settle(s.payee)
+	s.payee.quiet()
+	if got, err := s.payee.Payment(t.Context(), p.Intent); err != nil || !got.Credited || got.Status != lifecycle.Settled {
+		t.Fatal(got.Status, err)
+	}
+}
+
+// A payer who declines while the bank carries out an earlier approval is told what the bank did: money that moved is never hidden
+// behind the payer's own no.
+func TestBankOutranksOwnDecline(t *testing.T) {
+	s := newStage(t)
+	p := s.requested("")
+	s.check(p, intent.Match)
+	if err := s.payer.Approve(t.Context(), p.Intent, ApproveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.bank.hears(intent.MediaMandate)
+	refusal, err := intent.Refusal{Issuer: "091000019", About: intent.MediaCheck, Intent: p.Intent, Reason: "too_many_checks", At: time.Now()}.Sign(s.bank.key)
+	s.bank.says(s.payer, intent.MediaRefusal, refusal, err) // of an earlier question, on its way since before the approval
+	s.payer.wait(NewsRefused)
+	if err := s.payer.Decline(t.Context(), p.Intent, "changed-mind"); err != nil {
+		t.Fatal(err)
+	}
+	s.payer.wait(NewsStatus)
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusExpired, 1, nil), nil) // no money either way: the own no stays
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusAuthorised, 2, nil), nil)
+	if got := s.payer.wait(NewsStatus); got.Status != lifecycle.Authorised {
+		t.Fatal(got.Status)
+	}
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusSettled, 3, nil), nil)
+	if got := s.payer.wait(NewsStatus); got.Status != lifecycle.Settled {
+		t.Fatal(got.Status)
+	}
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusRejected, 4, nil), nil)
+	s.settle(s.payer)
+	s.payer.quiet()
 }
 
 func TestNoMatchAndDecline(t *testing.T) {
@@ -459,6 +506,45 @@ func TestNoMatchAndDecline(t *testing.T) {
 	}
 }
 
+// A payee who removes the payer from the chat before the end does not keep the bank's final word from the payer.
+func TestReceiptAfterRemovalFromTheChat(t *testing.T) {
+	s := newStage(t)
+	p := s.requested("")
+	if err := s.payee.Device().Remove(t.Context(), p.Chat, s.payer.ID()); err != nil {
+		t.Fatal(err)
+	}
+	for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := s.payer.Device().Chat(t.Context(), p.Chat); errors.Is(err, device.ErrLeft) {
+			break
+		} else if time.Since(begun) > 10*time.Second {
+			t.Fatal("the payer does not hear that it was removed", err)
+		}
+	}
+	s.check(p, intent.Match) // so that the bank knows the way to the payer
+	s.bank.says(s.payer, intent.MediaReceipt, s.receipt(p, intent.StatusSettled, 1, nil), nil)
+	if got := s.payer.wait(NewsStatus); got.Status != lifecycle.Settled {
+		t.Fatal(got.Status)
+	}
+	if got, err := s.payer.Wait(t.Context(), p.Intent); err != nil || got.Receipt == nil {
+		t.Fatal(err)
+	}
+}
+
+// A message that the store failed on comes again; one that cannot change anything does not.
+func TestStoreFailureIsNoRefusal(t *testing.T) {
+	s := newStage(t)
+	p := s.requested("")
+	disk := errors.New("disk is full")
+	_, err := s.payer.records.updateWith(t.Context(), p.Intent, func(context.Context, record, []device.Value) error { return disk }, func(*record) error { return nil })
+	if got := s.payer.notTaken(intent.MediaReceipt, err); !errors.Is(got, disk) {
+		t.Errorf("a failing store: %v", got)
+	}
+	_, err = s.payer.records.update(t.Context(), p.Intent, func(*record) error { return errors.New("another payment's") })
+	if got := s.payer.notTaken(intent.MediaReceipt, err); err == nil || got != nil {
+		t.Errorf("a refusal: %v", got)
+	}
+}
+
 func TestBankRefuses(t *testing.T) {
 	s := newStage(t)
 	p := s.requested("")
@@ -475,6 +561,33 @@ func TestBankRefuses(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	s.check(p, intent.Match) // it can be tried again
+	if err := s.payer.Approve(t.Context(), p.Intent, ApproveOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.bank.hears(intent.MediaMandate)
+	jws, err = intent.Refusal{Issuer: "091000019", About: intent.MediaMandate, Intent: p.Intent, Reason: "limit", Text: "over the limit", At: time.Now()}.Sign(s.bank.key)
+	s.bank.says(s.payer, intent.MediaRefusal, jws, err)
+	if got := s.payer.wait(NewsRefused); got.Approved {
+		t.Fatal("the bank refused the mandate, but the payment counts as approved")
+	}
+}
+
+func TestPaymentsNewestFirst(t *testing.T) {
+	s := newStage(t)
+	first, second := s.requested("1"), s.requested("2")
+	for max, want := range map[int][]payments.IntentID{0: nil, 1: {second.Intent}, 9: {second.Intent, first.Intent}} {
+		for _, a := range []*actor{s.payer, s.payee} {
+			got, err := a.Payments(t.Context(), max)
+			if err != nil || len(got) != len(want) {
+				t.Fatalf("at most %d: %d payments, %v", max, len(got), err)
+			}
+			for i, p := range got {
+				if p.Intent != want[i] {
+					t.Errorf("at most %d: payment %d is another one", max, i)
+				}
+			}
+		}
+	}
 }
 
 // TestRequestsRefused sends requests that must not be shown.

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -55,6 +56,9 @@ func (e *Endpoint) Send(ctx context.Context, to, key, mediaType string, body []b
 		return fmt.Errorf("sdk: endpoint: %w", err)
 	}
 	_, err = e.device.Send(ctx, chat, content.Payment(mediaType, body, fallback), device.SendOptions{Key: key})
+	if errors.Is(err, device.ErrLeft) || errors.Is(err, device.ErrNotFound) {
+		return fmt.Errorf("sdk: endpoint: %w: %w", connector.ErrChatGone, err)
+	}
 	return err
 }
 

@@ -174,10 +174,7 @@ func (c *Client) takeRefusal(ctx context.Context, by messaging.MessageID, jws []
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaRefusal, err)
+		return c.notTaken(intent.MediaRefusal, err)
 	}
 	return c.tell(ctx, rec, NewsRefused, "refused", by)
 }

@@ -157,40 +157,36 @@ func (c *Client) takeCredited(ctx context.Context, by messaging.MessageID, jws [
 		c.log.Info("sdk: a credit that was not asked for in a chat", "uetr", string(credit.UETR))
 		return nil
 	}
+	news, key := NewsStatus, "credited otherwise"
 	rec, err := c.records.update(ctx, credit.Intent, func(r *record) error {
 		if r.Request == nil || r.Role != Payee {
 			return errors.New("no such payment here")
-		}
-		if r.Credit != nil {
-			return errUnchanged
 		}
 		request, _, err := c.request(*r)
 		if err != nil {
 			return err
 		}
-		r.Credit = jws
-		r.bring(newsCredit, by)
 		if credit.Amount == request.Amount && credit.Account == request.Creditor.Account {
+			news, key = NewsCredited, "credited"
+		}
+		switch {
+		case r.Status == lifecycle.Settled, r.Credit != nil && news == NewsStatus:
+			return errUnchanged // anybody can send a cent: what does not pay the request never hides what does
+		case news == NewsCredited:
 			r.Status, r.Reason = lifecycle.Settled, ""
-		} else {
+		default:
 			r.Reason = "credited-otherwise" // kept as evidence, and for a person to look at
 		}
+		r.Credit = jws
+		r.bring(key, by)
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaCredited, err)
+		return c.notTaken(intent.MediaCredited, err)
 	}
 	c.emit("credit opened", string(rec.Intent), string(rec.Status), credit.Amount.String())
-	if rec.Status != lifecycle.Settled {
-		return c.tell(ctx, rec, NewsStatus, newsCredit, by)
-	}
-	return c.tell(ctx, rec, NewsCredited, newsCredit, by)
+	return c.tell(ctx, rec, news, key, by)
 }
-
-const newsCredit = "credited"
 
 // takePassedReceipt notes what the payer says its bank said. It is not verified and decides nothing.
 func (c *Client) takePassedReceipt(ctx context.Context, m device.Message, jws []byte) error {
@@ -210,10 +206,7 @@ func (c *Client) takePassedReceipt(ctx context.Context, m device.Message, jws []
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaReceipt, err)
+		return c.notTaken(intent.MediaReceipt, err)
 	}
 	c.emit("receipt shown", string(id), string(status), "")
 	return c.tell(ctx, rec, NewsReceipt, "receipt "+string(status), m.ID)
@@ -262,13 +255,11 @@ func (c *Client) takeWithdrawal(ctx context.Context, m device.Message, mediaType
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(mediaType, err)
+		return c.notTaken(mediaType, err)
 	}
 	if rec.Status != status {
 		return nil
 	}
+	c.emit("withdrawal opened", string(w.Intent), string(status), rec.Reason)
 	return c.tell(ctx, rec, NewsStatus, "status "+string(status), m.ID)
 }

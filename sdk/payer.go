@@ -52,10 +52,7 @@ func (c *Client) takeRequest(ctx context.Context, m device.Message, jws []byte) 
 		return errUnchanged
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaRequest, err)
+		return c.notTaken(intent.MediaRequest, err)
 	}
 	c.emit("request opened", string(request.Intent), string(rec.Status), request.Amount.String())
 	return c.tell(ctx, rec, NewsRequested, "requested", m.ID)
@@ -113,8 +110,10 @@ func (r *record) payable() error {
 		return ErrNotFound
 	case r.Role != Payer:
 		return errors.New("sdk: the payment is one that this client asked for")
-	case r.Status.Terminal() || r.Status.MayHaveLeft() || r.Mandate != nil && r.Refusal == nil:
-		return fmt.Errorf("sdk: the payment is %s and was approved or ended before", r.Status)
+	case r.Status.Terminal():
+		return fmt.Errorf("sdk: the payment is %s already", r.Status)
+	case r.Status.MayHaveLeft() || r.Mandate != nil && r.Refusal == nil:
+		return errors.New("sdk: the payment is approved already")
 	}
 	return nil
 }
@@ -264,8 +263,13 @@ func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []
 		if passed = rec.Status.Terminal(); !passed {
 			return c.records.saveLater(ctx, rec, values)
 		}
-		// The final receipt goes on into the chat where the money was asked for.
-		return c.sendPart(ctx, rec.Chat, "receipt "+string(rec.Intent)+" "+string(rec.Status), intent.MediaReceipt, jws, "Receipt: "+string(rec.Status), values...)
+		// The final receipt goes on into the chat where the money was asked for, unless the payer has been removed from it meanwhile.
+		err := c.sendPart(ctx, rec.Chat, "receipt "+string(rec.Intent)+" "+string(rec.Status), intent.MediaReceipt, jws, "Receipt: "+string(rec.Status), values...)
+		if errors.Is(err, device.ErrLeft) || errors.Is(err, device.ErrNotFound) {
+			passed = false
+			return c.records.saveLater(ctx, rec, values)
+		}
+		return err
 	}
 	rec, err := c.records.updateWith(ctx, receipt.Intent, save, func(r *record) error {
 		if r.Request == nil || r.Role != Payer {
@@ -283,11 +287,11 @@ func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []
 			return errors.New("the receipt is about other terms")
 		case receipt.Seq <= r.Seq && r.Receipt != nil:
 			return errUnchanged // an old or repeated one
-		case r.Status.Terminal() && status != r.Status:
+		case r.Status.Terminal() && status != r.Status && (r.Final || !status.MayHaveLeft() && status != lifecycle.Authorised && status != lifecycle.Held):
 			return fmt.Errorf("the payment is %s, which never changes; the bank says %s", r.Status, status)
 		}
 		moved = status != r.Status
-		r.Receipt, r.Seq, r.Status = jws, receipt.Seq, status
+		r.Receipt, r.Seq, r.Status, r.Final = jws, receipt.Seq, status, status.Terminal()
 		r.Reason = receipt.Reason
 		if r.Reason == "" {
 			r.Reason = receipt.ISO.Reason
@@ -296,10 +300,7 @@ func (c *Client) takeReceipt(ctx context.Context, by messaging.MessageID, jws []
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaReceipt, err)
+		return c.notTaken(intent.MediaReceipt, err)
 	}
 	if moved {
 		c.emit("receipt opened", string(rec.Intent), string(rec.Status), rec.Reason)
@@ -330,10 +331,7 @@ func (c *Client) takePayeeCheck(ctx context.Context, jws []byte) error {
 		return nil
 	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return err
-		}
-		return c.refuse(intent.MediaPayeeCheck, err)
+		return c.notTaken(intent.MediaPayeeCheck, err)
 	}
 	c.emit("check opened", string(rec.Intent), string(rec.Status), string(check.Result))
 	return nil

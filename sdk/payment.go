@@ -41,11 +41,12 @@ type Payment struct {
 	intent.Terms
 	RequestHash intent.Hash
 
-	// Status is what is known on the word of the own bank. Presented means that nothing has been approved. Unknown means that the
-	// money may have moved: never pay again, the bank is finding out.
+	// Status is what is known on the word of the own bank. Presented means that the bank has not taken an approval; see Approved.
+	// Unknown means that the money may have moved: never pay again, the bank is finding out.
 	Status lifecycle.State
 	Reason string // why, as an ISO or own code such as "AC03"; optional
 
+	Approved bool               // payer: a mandate was signed and sent, and the bank has not refused it
 	Check    *intent.PayeeCheck // payer: the latest payee check
 	Refusal  *intent.Refusal    // payer: why the own bank refused the latest check or mandate
 	Receipt  *intent.Receipt    // payer: the latest receipt

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/parleypay/parley/messaging"
@@ -31,6 +32,7 @@ type record struct {
 	Credit  []byte `json:",omitempty"` // JWS
 
 	Seq       uint64          `json:",omitempty"` // of the latest receipt
+	Final     bool            `json:",omitempty"` // the bank has said how it ended; a no of one's own gives way when money moves all the same
 	Mandates  int             `json:",omitempty"` // mandates signed
 	PayerSays lifecycle.State `json:",omitempty"`
 
@@ -85,9 +87,30 @@ func (r *records) load(ctx context.Context, id payments.IntentID) (record, error
 		return record{}, err
 	}
 	if err := json.Unmarshal(raw, &rec); err != nil {
-		return record{}, fmt.Errorf("sdk: the record of %s is damaged: %w", id, err)
+		return record{}, &changeError{fmt.Errorf("sdk: the record of %s is damaged: %w", id, err)} // one record must not hold up the others
 	}
 	return rec, nil
+}
+
+// ids returns the ids of all records, the oldest first: an id begins with its time.
+func (r *records) ids(ctx context.Context) ([]payments.IntentID, error) {
+	stored, err := r.device.Keys(ctx, bucketRecords)
+	if err != nil {
+		return nil, err
+	}
+	var ids []payments.IntentID
+	for _, id := range stored {
+		ids = append(ids, payments.IntentID(id))
+	}
+	r.mu.Lock() // some may still be on their way to the store
+	for _, cache := range []map[payments.IntentID]record{r.cache, r.older} {
+		for id := range cache {
+			ids = append(ids, id)
+		}
+	}
+	r.mu.Unlock()
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
 }
 
 func (r *records) keep(rec record) {
@@ -102,6 +125,11 @@ func (r *records) keep(rec record) {
 // errUnchanged tells update that there is nothing to save.
 var errUnchanged = errors.New("sdk: unchanged")
 
+// changeError is what change has said against a change. Every other error of update is the store's.
+type changeError struct{ error }
+
+func (e *changeError) Unwrap() error { return e.error }
+
 // saver makes values durable, alone or together with a message.
 type saver func(ctx context.Context, rec record, values []device.Value) error
 
@@ -110,7 +138,8 @@ func (r *records) saveLater(_ context.Context, _ record, values []device.Value) 
 	return r.device.PutLater(values...)
 }
 
-// update changes a record, for a handler of messages (see saveLater); change gets the zero record when there is none. Changes of one record come one after the other.
+// update changes a record, for a handler of messages (see saveLater); change gets the zero record when there is none; its error comes back as a
+// *changeError. Changes of one record come one after the other.
 func (r *records) update(ctx context.Context, id payments.IntentID, change func(*record) error) (record, error) {
 	return r.updateWith(ctx, id, r.saveLater, change)
 }
@@ -131,7 +160,7 @@ func (r *records) updateWith(ctx context.Context, id payments.IntentID, save sav
 		if errors.Is(err, errUnchanged) {
 			return rec, nil
 		}
-		return record{}, err
+		return record{}, &changeError{err}
 	}
 	raw, err := json.Marshal(rec)
 	if err != nil {
@@ -188,7 +217,8 @@ func (r *records) await(ctx context.Context, id payments.IntentID, done func(*re
 
 // view makes the public form of a record. The signed objects are verified, as their exact bytes are all that is kept.
 func (c *Client) view(rec record, news News) (Payment, error) {
-	p := Payment{Intent: rec.Intent, Role: rec.Role, Chat: rec.Chat, News: news, Status: rec.Status, Reason: rec.Reason, PayerSays: rec.PayerSays}
+	p := Payment{Intent: rec.Intent, Role: rec.Role, Chat: rec.Chat, News: news, Status: rec.Status, Reason: rec.Reason, PayerSays: rec.PayerSays,
+		Approved: rec.Mandate != nil && rec.Refusal == nil}
 	request, hash, err := c.request(rec)
 	if err != nil {
 		return p, fmt.Errorf("sdk: the request of %s in the store: %w", rec.Intent, err)
@@ -281,6 +311,26 @@ func (c *Client) Payment(ctx context.Context, id payments.IntentID) (Payment, er
 		return Payment{}, err
 	}
 	return c.view(rec, "")
+}
+
+// Payments returns what is known of the newest payments, at most max of them, the newest first.
+func (c *Client) Payments(ctx context.Context, max int) ([]Payment, error) {
+	ids, err := c.records.ids(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []Payment
+	for _, id := range slices.Backward(ids) {
+		if len(out) >= max {
+			break
+		}
+		p, err := c.Payment(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, p)
+	}
+	return out, nil
 }
 
 // Evidence returns the signed objects of a payment, exactly as they were signed, by name: request, check, mandate, receipt, credited,

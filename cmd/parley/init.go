@@ -4,6 +4,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/parleypay/parley/internal/platform"
 )
@@ -15,11 +18,22 @@ func initCommand(args []string, _ io.Reader, out, errs io.Writer) int {
 	if code := parse(fs, args, errs); code >= 0 {
 		return code
 	}
-	commands, err := platform.Init(*dir, *rail)
+	commands, err := platform.Init(*dir, *rail, calledAs(os.Args[0]))
 	if err != nil {
 		fmt.Fprintf(errs, "parley init: %v\n", err)
 		return exitFailed
 	}
 	fmt.Fprint(out, commands)
 	return exitOK
+}
+
+// calledAs returns how the person at the shell can call this program again; what go run built is gone by then.
+func calledAs(arg0 string) string {
+	if strings.Contains(arg0, "go-build") {
+		return "go run ./cmd/parley"
+	}
+	if strings.ContainsAny(arg0, " \t'\"\\$") {
+		return filepath.Base(arg0)
+	}
+	return arg0
 }

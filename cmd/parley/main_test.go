@@ -57,10 +57,10 @@ func TestDemo(t *testing.T) {
 		unseen []string
 	}{
 		"settle":                {exitOK, "settled", []string{"payer-bank mandate verified", "payer-bank journaled", "payer-bank pacs.008 sent", "shop credit opened", "shop receipt shown"}, []string{"payer-bank unknown"}},
-		"reject":                {exitNotSettled, "rejected", []string{"payer-bank rejected"}, []string{"shop credit opened", "shop-bank credited"}},
+		"reject":                {exitNotSettled, "rejected", []string{"payer-bank rejected", "shop-bank rejected"}, []string{"shop credit opened", "shop-bank credited"}},
 		"silence-then-settled":  {exitOK, "settled", []string{"payer-bank unknown", "payer-bank pacs.028 sent", "shop credit opened"}, nil},
 		"silence-then-rejected": {exitNotSettled, "rejected", []string{"payer-bank unknown"}, []string{"shop credit opened"}},
-		"decline":               {exitNotSettled, "declined", []string{"payer decline sent"}, []string{"payer-bank journaled", "payer-bank pacs.008 sent"}},
+		"decline":               {exitNotSettled, "declined", []string{"payer decline sent", "shop withdrawal opened"}, []string{"payer-bank journaled", "payer-bank pacs.008 sent"}},
 		"expire":                {exitNotSettled, "expired", nil, []string{"payer-bank journaled", "payer-bank pacs.008 sent", "payer mandate sent"}},
 		"wrong-payee":           {exitNotSettled, "declined", []string{"payer decline sent"}, []string{"payer mandate sent", "payer-bank pacs.008 sent"}},
 		"duplicate-status":      {exitOK, "settled", []string{"shop credit opened"}, nil},
@@ -211,6 +211,9 @@ func TestInit(t *testing.T) {
 		if status := run([]string{"init", "-dir", dir}, nil, io.Discard, io.Discard); status != exitFailed {
 			t.Error("init wrote into a directory that was there")
 		}
+		if strings.Contains(out.String(), "\nparley ") || !strings.Contains(out.String(), calledAs(os.Args[0])+" relay     --config "+dir) {
+			t.Errorf("the commands do not call the program as it was called:\n%s", out.String())
+		}
 		relay := filepath.Join(dir, "relay.yaml")
 		if raw, err := os.ReadFile(relay); err != nil || os.WriteFile(relay, append(raw, "unsafe_temp_store: true\n"...), 0o600) != nil {
 			t.Fatal(err)
@@ -218,6 +221,10 @@ func TestInit(t *testing.T) {
 		for part, file := range map[string]string{"relay": "relay.yaml", "rail": "rail.yaml"} {
 			checkConfig(t, part, filepath.Join(dir, file), exitOK, "nothing is wrong")
 		}
+		checkConfig(t, "relay", badCopy(t, relay, "listen: 127.0.0.1:7410", "listen: 127.0.0.1:x", "127.0.0.1:7411", "0.0.0.0:7411"), exitUsage,
+			"yaml:1: listen: the port must be a number", "yaml:2: monitor: must be a loopback address")
+		checkConfig(t, "rail", badCopy(t, filepath.Join(dir, "rail.yaml"), "rail: ", "rail: x", "127.0.0.1:7421", "0.0.0.0:7421"), exitUsage,
+			"monitor: must be a loopback address", "rail: no profile")
 		for _, bank := range []string{"payer-bank", "shop-bank"} {
 			file := filepath.Join(dir, bank+".yaml")
 			checkConfig(t, "connector", file, exitOK, "nothing is wrong")
@@ -236,6 +243,20 @@ func TestInit(t *testing.T) {
 			checkConfig(t, "connector", file, exitUsage, "may be read by others")
 		}
 	}
+}
+
+// badCopy writes the file with some of its text replaced, beside it.
+func badCopy(t *testing.T, file string, replace ...string) string {
+	t.Helper()
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := strings.TrimSuffix(file, ".yaml") + "-bad.yaml"
+	if err := os.WriteFile(bad, []byte(strings.NewReplacer(replace...).Replace(string(raw))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return bad
 }
 
 func checkConfig(t *testing.T, part, file string, want int, texts ...string) {

@@ -24,7 +24,7 @@ type Machine struct {
 const fsyncs = 300
 
 func measureMachine(dir string) (Machine, error) {
-	m := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(), Cores: runtime.GOMAXPROCS(0)}
+	m := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, Go: runtime.Version(), Cores: runtime.NumCPU()}
 	f, err := os.Create(filepath.Join(dir, "fsync"))
 	if err != nil {
 		return m, err

@@ -86,6 +86,11 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 	if o.Interactive && o.JSON {
 		return Result{}, errors.New("a person cannot play in JSON; give one of the two")
 	}
+	if o.Out != "" { // better now than after the play
+		if err := os.MkdirAll(o.Out, 0o700); err != nil {
+			return Result{}, err
+		}
+	}
 	dir, err := os.MkdirTemp("", "parley-demo-")
 	if err != nil {
 		return Result{}, err
@@ -209,7 +214,9 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 	case <-ctx.Done():
 		return Result{}, fmt.Errorf("the payment has not ended: %w", ctx.Err())
 	}
-	st.awaitShop(ctx)
+	if st.s.account == nothing { // of a request that its program did not make the shop knows nothing
+		st.awaitShop(ctx)
+	}
 	result := Result{Scenario: st.s.Name, Intent: string(final.Intent), Status: string(final.Status), Reason: final.Reason}
 	if final.Refusal != nil {
 		result.Reason = final.Refusal.Text
@@ -329,8 +336,8 @@ func (st *stage) unlock(context.Context, sdk.Payment) ([]string, error) {
 func (st *stage) newBot() *bot.Bot {
 	b := bot.New(st.shop, slog.New(slog.DiscardHandler))
 	b.Command("/buy", func(c *bot.Ctx) error {
-		if st.s.forged {
-			return st.forge(c)
+		if st.s.account != nothing {
+			return st.requestWrongly(c)
 		}
 		return c.RequestPayment(sdk.Order{Item: c.Args(), Amount: price(st.world), Expires: st.s.expires})
 	})
@@ -352,13 +359,13 @@ func (st *stage) newBot() *bot.Bot {
 	return b
 }
 
-// forge sends a request in the shop's name for an account that is somebody else's, as a thief in the shop's place would.
-func (st *stage) forge(c *bot.Ctx) error {
+// requestWrongly sends a request in the shop's name for an account that is not the shop's.
+func (st *stage) requestWrongly(c *bot.Ctx) error {
 	id, err := payments.NewIntentID(time.Now(), nil)
 	if err != nil {
 		return err
 	}
-	key, creditor, err := forger(st.world)
+	key, creditor, err := payee(st.world, st.s.account)
 	if err != nil {
 		return err
 	}
@@ -368,7 +375,10 @@ func (st *stage) forge(c *bot.Ctx) error {
 	if err != nil {
 		return err
 	}
-	st.emit(actorShop, "request sent", "", price(st.world).String()+" to "+st.world.Shop.Name+", but with the account of somebody else")
+	st.mu.Lock()
+	st.intent = id
+	st.mu.Unlock()
+	st.emit(actorShop, "request sent", "", price(st.world).String()+" to "+st.world.Shop.Name+", but with "+map[wrong]string{foreign: "the account of somebody else", nowhere: "an account that does not exist"}[st.s.account])
 	_, err = st.shop.Device().Send(c, c.Chat(), content.Payment(intent.MediaRequest, jws, "Payment request"), device.SendOptions{})
 	return err
 }

@@ -24,7 +24,7 @@ func (st *stage) collect(ctx context.Context, id payments.IntentID) error {
 	}{actorPayer: st.payer, actorShop: st.shop} {
 		objects, err := c.Evidence(ctx, id)
 		if errors.Is(err, device.ErrNotFound) {
-			continue // the forged request is none of the shop's
+			continue // a request that its program did not make
 		}
 		if err != nil {
 			return err

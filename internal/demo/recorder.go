@@ -50,6 +50,7 @@ func (r *recorder) clientSink(e trace.Event) {
 func (r *recorder) note(format string, args ...any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.show(time.Now())
 	r.printer.note(format, args...)
 }
 

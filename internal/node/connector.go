@@ -239,6 +239,8 @@ func (b *Bank) readCodes(src *config.Source) {
 				}
 				if *limit.into, err = payments.ParseAmount(limit.text, currency); err != nil {
 					src.Faultf(at+"."+limit.key, "%v", err)
+				} else if !limit.into.Payable() {
+					src.Faultf(at+"."+limit.key, "must be above zero; leave it out for no limit")
 				}
 			}
 		}

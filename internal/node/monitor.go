@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/parleypay/parley/internal/config"
 )
 
 // monitor serves /healthz, /readyz and /metrics. It listens on loopback only: what it tells is for the machine's operator.
@@ -76,12 +79,38 @@ func answer(w http.ResponseWriter, problem error) {
 	json.NewEncoder(w).Encode(body)
 }
 
+// checkAddresses notes what is wrong with the keys listen and monitor; those that are not given are no concern of it.
+func checkAddresses(src *config.Source, listen, monitor string) {
+	if listen != "" {
+		if err := checkListen(listen); err != nil {
+			src.Faultf("listen", "%v", err)
+		}
+	}
+	if monitor != "" {
+		if err := checkLoopback(monitor); err != nil {
+			src.Faultf("monitor", "%v", err)
+		}
+	}
+}
+
+// checkListen refuses what is no address to listen at.
+func checkListen(addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return errors.New("must be host:port, such as 127.0.0.1:7410")
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
+		return errors.New("the port must be a number up to 65535")
+	}
+	return nil
+}
+
 // checkLoopback refuses an address that other machines could reach.
 func checkLoopback(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return errors.New("must be host:port")
+	if err := checkListen(addr); err != nil {
+		return err
 	}
+	host, _, _ := net.SplitHostPort(addr)
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return errors.New("must be a loopback address such as 127.0.0.1:9101")
 	}

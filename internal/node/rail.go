@@ -23,11 +23,7 @@ func ReadRail(path string) (RailFile, error) {
 	var f RailFile
 	src := config.Read(path, &f)
 	beside(path, &f.ArchiveDir)
-	if f.Monitor != "" {
-		if err := checkLoopback(f.Monitor); err != nil {
-			src.Faultf("monitor", "%v", err)
-		}
-	}
+	checkAddresses(src, f.Listen, f.Monitor)
 	var joined interface{ Unwrap() []error }
 	switch err := f.Config.Validate(); {
 	case errors.As(err, &joined):

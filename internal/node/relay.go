@@ -39,11 +39,7 @@ func ReadRelay(path string) (relay.Config, error) {
 	c := relay.Config{Addr: f.Listen, MetricsAddr: f.Monitor, StoreDir: f.Store, KeyFile: f.KeyFile, Jurisdiction: f.Jurisdiction,
 		StoreMaxBytes: f.StoreMaxBytes, MailboxMax: f.MailboxMax, TTLMax: f.TTLMax, ConnectionsMax: f.ConnectionsMax, DrainTimeout: f.DrainTimeout,
 		UnsafeTempStore: f.UnsafeTempStore}
-	if f.Monitor != "" {
-		if err := checkLoopback(f.Monitor); err != nil {
-			src.Faultf("monitor", "%v", err)
-		}
-	}
+	checkAddresses(src, f.Listen, f.Monitor)
 	if f.TokensFile != "" {
 		tokens, err := secretLines(f.TokensFile)
 		if err != nil {

@@ -33,6 +33,7 @@ type World struct {
 	Answer      time.Duration // the rail's own answer time-out
 	Payer, Shop Customer
 	Other       Customer // another customer of the shop's bank
+	Nobody      Customer // an account at the shop's bank that does not exist
 
 	// PayerCodes and ShopCodes are the one-time codes for the accounts of Payer and Shop; each enrols one device.
 	PayerCodes, ShopCodes []string
@@ -57,11 +58,11 @@ func NewWorld(railName string, payers int) (World, error) {
 		"fednow": {Rail: "fednow", Title: "FedNow", Currency: "USD", Answer: 20 * time.Second,
 			Payer: Customer{"021040078", "100200300", "Example Payer"},
 			Shop:  Customer{"091000019", "400500600", "Example Coffee"},
-			Other: Customer{"091000019", "700800900", "Another Customer"}},
+			Other: Customer{"091000019", "700800900", "Another Customer"}, Nobody: Customer{"091000019", "999000999", ""}},
 		"sctinst": {Rail: "sctinst", Title: "SCT Inst", Currency: "EUR", Answer: 10 * time.Second,
 			Payer: Customer{"PAYRDEF0XXX", "DE89370400440532013000", "Example Payer"},
 			Shop:  Customer{"SHOPFRP0XXX", "FR1420041010050500013M02606", "Example Coffee"},
-			Other: Customer{"SHOPFRP0XXX", "NL91ABNA0417164300", "Another Customer"}},
+			Other: Customer{"SHOPFRP0XXX", "NL91ABNA0417164300", "Another Customer"}, Nobody: Customer{"SHOPFRP0XXX", "GB29NWBK60161331926819", ""}},
 	}[railName]
 	if !ok {
 		return World{}, fmt.Errorf("there is no rail %q; there are: fednow, sctinst", railName)

@@ -30,8 +30,9 @@ type bank struct {
 	device  *device
 	money   *coreBank
 	journal *journal.Memory
-	chats   map[string]*device // chat name to peer
-	jump    time.Duration      // how wrong the clock is
+	chats   map[string]*device         // chat name to peer
+	revoked map[payments.IntentID]bool // the payer's key was revoked right after the mandate for this payment
+	jump    time.Duration              // how wrong the clock is
 
 	// In memory.
 	locked  map[journal.Key][]func()
@@ -43,7 +44,7 @@ type bank struct {
 }
 
 func newBank(w *world, name string, agent payments.AgentID) *bank {
-	b := &bank{agent: agent, money: newCoreBank(w), journal: journal.NewMemory(), chats: map[string]*device{}}
+	b := &bank{agent: agent, money: newCoreBank(w), journal: journal.NewMemory(), chats: map[string]*device{}, revoked: map[payments.IntentID]bool{}}
 	b.core = &connector.Core{Rail: "simrail", Agent: agent, Currency: "EUR", Messages: wireMessages{agent, w.bug}, Answer: answerTime,
 		Ladder: []time.Duration{0, 5 * time.Second, 30 * time.Second}, PositiveISO: "ACCP", Remind: 10 * time.Minute}
 	if w.faults.restore {
@@ -188,6 +189,9 @@ func (b *bank) step(key journal.Key, ev connector.Event, extra func(*journal.Ste
 		b.w.violate("6 declared transitions", "%s: %v", b.name, err)
 		return
 	}
+	if pl := b.w.check.plan(key.Intent); pl != nil && pl.behaviour == "stolen" && after.State == lifecycle.Authorised {
+		b.revoked[key.Intent] = true // the thief was quick, the holder's call to the bank quicker than the core bank
+	}
 	refused := err
 	var s journal.Step
 	if err != nil || len(effects) == 0 {
@@ -329,7 +333,8 @@ func (b *bank) call(r journal.OutboxRow) {
 			b.later(time.Second, func() { b.call(r) })
 			return
 		}
-		b.step(r.Key, connector.CoreAnswered{Op: c.Op, OK: ok, Reason: reason}, doneRow(r.ID), func(error) {})
+		revoked := b.revoked[r.Key.Intent] && b.w.bug != "revoked-key-pays"
+		b.step(r.Key, connector.CoreAnswered{Op: c.Op, OK: ok, Reason: reason, KeyRevoked: revoked}, doneRow(r.ID), func(error) {})
 	})
 }
 

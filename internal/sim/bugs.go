@@ -29,6 +29,7 @@ var Bugs = []Bug{
 	{"contradiction-overwrites", "a late refusal overwrites a settlement"},
 	{"amount-altered", "the transfer says another amount than the mandate"},
 	{"expiry-not-judged", "a mandate is carried out after its expiry"},
+	{"revoked-key-pays", "a key that was revoked between mandate and submission still pays"},
 	{"limits-ignored", "the daily limit of a key is not counted"},
 	{"ledger-not-posted", "a settlement is not booked"},
 	{"timer-forgotten", "the deadline of the rail's answer is not armed"},

@@ -112,6 +112,9 @@ func (c *checker) stepped(b *bank, before, after connector.Payment, s journal.St
 		if e.From != e.To && (e.From.Terminal() || e.To.Rank() < e.From.Rank()) {
 			c.w.violate("6 terminal states are never left", "%s: %s after %s", after.Intent, e.To, e.From)
 		}
+		if e.To == lifecycle.Submitting && e.From != e.To && b.revoked[after.Intent] {
+			c.w.violate("8 authorisation complete", "%s was submitted after its key was revoked", after.Intent)
+		}
 		if e.To == lifecycle.Submitting && e.From != e.To && !decided.Before(after.Expires) {
 			c.w.violate("8 authorisation complete", "%s was submitted %v after the mandate's expiry", after.Intent, decided.Sub(after.Expires))
 		}

@@ -50,7 +50,7 @@ type plan struct {
 }
 
 var behaviours = []string{"approve", "approve", "approve", "approve", "approve", "approve twice", "two mandates", "forged", "other amount", "decline",
-	"cancel", "cancel late", "approve late", "never", "no match", "old nonce", "replay by shop"}
+	"cancel", "cancel late", "approve late", "never", "no match", "old nonce", "replay by shop", "stolen"}
 
 // payer is a person with a device.
 type payer struct {
@@ -166,7 +166,7 @@ func (p *payer) checked(pl *plan, m *message, ok func()) {
 		})
 	}
 	switch pl.behaviour {
-	case "approve", "replay by shop":
+	case "approve", "replay by shop", "stolen":
 		approve('a', ok)
 	case "approve twice": // the same signed mandate in two messages: an insider's replay
 		approve('a', func() {

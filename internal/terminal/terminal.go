@@ -52,6 +52,9 @@ func (s *Session) Run(ctx context.Context) error {
 	s.mu.Lock()
 	s.current = s.Chat
 	s.mu.Unlock()
+	if err := s.resume(ctx); err != nil {
+		return err
+	}
 	s.lines = make(chan string)
 	go func() {
 		defer close(s.lines)
@@ -80,6 +83,33 @@ func (s *Session) Run(ctx context.Context) error {
 			s.print("! %v", err)
 		}
 	}
+}
+
+// resume finds the latest request that came in an earlier run.
+func (s *Session) resume(ctx context.Context) error {
+	if s.Client == nil {
+		return nil
+	}
+	latest, err := s.Client.Payments(ctx, 20)
+	if err != nil {
+		return err
+	}
+	for _, p := range latest {
+		if p.Role != sdk.Payer {
+			continue
+		}
+		s.mu.Lock()
+		fresh := s.pending == ""
+		if fresh {
+			s.pending = p.Intent
+		}
+		s.mu.Unlock()
+		if fresh && !p.Status.Terminal() {
+			s.print("%s", Describe(p))
+		}
+		return nil
+	}
+	return nil
 }
 
 // Ask prints a question and returns the next line. Only what Run calls may use it, such as an Unlock of the client.
@@ -162,6 +192,9 @@ func (s *Session) pay(ctx context.Context, word, rest string, id payments.Intent
 		}
 		return s.Client.Decline(ctx, id, rest)
 	case "/approve":
+		if p, err := s.Client.Payment(ctx, id); err == nil && p.Check == nil && !p.Status.Terminal() {
+			return errors.New("look at it first: /pay asks your bank who is to be paid")
+		}
 		return s.Client.Approve(ctx, id, sdk.ApproveOptions{DespiteNoMatch: rest == "anyway"})
 	case "/pay":
 		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
@@ -241,6 +274,9 @@ func Status(p sdk.Payment) string {
 	switch p.Status {
 	case "presented":
 		text = "nothing is approved"
+		if p.Approved {
+			text = "approved; your bank has not answered yet"
+		}
 	case "unknown":
 		text = "not confirmed, being checked by your bank; do not pay again"
 	}

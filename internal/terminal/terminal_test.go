@@ -53,6 +53,16 @@ func TestStatusOfUnknownWarns(t *testing.T) {
 	}
 }
 
+func TestStatusSaysWhetherItIsApproved(t *testing.T) {
+	p := payment(t)
+	if text := Status(p); text != "nothing is approved" {
+		t.Errorf("before approval: %q", text)
+	}
+	if p.Approved = true; !strings.HasPrefix(Status(p), "approved") {
+		t.Errorf("after approval, before the bank's answer: %q", Status(p))
+	}
+}
+
 func TestCommandsWithoutAnything(t *testing.T) {
 	var out bytes.Buffer
 	s := &Session{In: strings.NewReader("\n/help\nhello\n/pay\n/approve\n/open xyz\n/quit\nnot reached\n"), Out: &out}

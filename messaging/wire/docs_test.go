@@ -37,7 +37,7 @@ func TestDocs(t *testing.T) {
 	} else if text[begin:end] != want {
 		t.Error("docs/protocol.md tells of other frames than the code has: go test ./messaging/wire -run Docs -update")
 	}
-	for _, c := range []string{"830101a1018101", "830114a0", "830113a2010102a2010702190104"} {
+	for _, c := range []string{"830101a1018101", "830114a0", "830113a2010102a2010702190104", "83010fa3010102a003a0"} {
 		if !strings.Contains(text, c) {
 			t.Errorf("docs/protocol.md does not show %s", c)
 		}

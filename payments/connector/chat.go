@@ -90,6 +90,11 @@ func asRefusal(err error) *Refusal {
 
 // conclude answers a refusal; every other error is handed on, so that the message comes again.
 func (e *Engine) conclude(ctx context.Context, in Inbound, inbox *journal.InboxEntry, id payments.IntentID, err error) error {
+	if errors.Is(err, ErrEvent) { // it would fail again for ever, and hold up the chat
+		e.cfg.Metrics.Count(MetricError, "chat")
+		e.cfg.Log.Error("message from a chat", "intent", string(id), "error", err)
+		err = refuse(0, ReasonUnavailable, "the bank could not work on the message")
+	}
 	if r := asRefusal(err); r != nil {
 		return e.answerRefusal(ctx, in, inbox, id, r)
 	}
@@ -130,6 +135,10 @@ func (e *Engine) handleCheck(ctx context.Context, in Inbound, inbox *journal.Inb
 		if _, _, err := Step(e.core, p, e.now(), event); err != nil {
 			return err
 		}
+		if e.checks.exhausted(in.Chat, e.now(), e.cfg.ChecksPerHour) {
+			return refuse(0, ReasonTooManyChecks, "too many payee checks in an hour")
+		}
+		e.checks.count(in.Chat, e.now())
 		answer := e.checkPayee(ctx, PayeeQuery{request.Creditor.Name, request.Creditor.Account, request.Creditor.Agent})
 		now := e.now()
 		event.Nonce = intent.NewNonce()
@@ -156,7 +165,7 @@ func (e *Engine) payer(ctx context.Context, chat string, account payments.Accoun
 		return Party{}, err
 	}
 	for _, k := range keys {
-		if k.Profile != intent.ProfileDeviceKey || k.Status != intent.KeyActive || e.now().After(k.To) {
+		if k.Profile != intent.ProfileDeviceKey || !e.usable(k) {
 			continue
 		}
 		for _, a := range k.Accounts {
@@ -187,8 +196,10 @@ func (e *Engine) checkPayee(ctx context.Context, q PayeeQuery) PayeeAnswer {
 	}
 	if answer.Result != intent.CloseMatch {
 		answer.Matched = payments.Name{}
-	} else if answer.Matched == (payments.Name{}) {
-		answer.Result = intent.NotApplicable // a close match without the name tells the payer nothing
+	} else if matched, ok := signable(answer.Matched); ok {
+		answer.Matched = matched
+	} else {
+		answer = PayeeAnswer{Result: intent.NotApplicable} // a close match without a name that can be shown tells the payer nothing
 	}
 	e.cfg.Metrics.Count(MetricPayee, string(answer.Result))
 	e.cfg.Metrics.Observe(LegCheck, time.Since(begun))

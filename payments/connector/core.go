@@ -48,6 +48,8 @@ const (
 	maxChecks    = 8  // payee checks for one intent
 	maxLate      = 32 // rail messages recorded for one payment after its end, or that change nothing
 	maxRepeats   = 3  // of our answer to a transfer that is delivered again
+
+	maxRequestLife = 366 * 24 * time.Hour // from the payee check to the request's expiry, which arms a timer
 )
 
 // Refusal is the error of Step for an event that must not happen to this payment. The payment is unchanged. Step is one of the

@@ -466,6 +466,58 @@ func TestPendingThenReturned(t *testing.T) {
 }
 
 // A status with our message id and another end-to-end id or UETR is nobody's word about this payment.
+// A key that is revoked between mandate and submission moves nothing: the hold is given back and no byte is made for the rail.
+func TestKeyRevokedBeforeSubmission(t *testing.T) {
+	p, effects, _ := play(t, testCore(), Payment{}, t0, asked(), verified(), CoreAnswered{Op: CoreReserve, OK: true, KeyRevoked: true})
+	if p.State != lifecycle.Rejected || p.Reason != "key.revoked" || p.Execution != (Execution{}) || p.Budget != (Budget{}) {
+		t.Errorf("%s %s %+v", p.State, p.Reason, p.Execution)
+	}
+	if got := words(effects); strings.Contains(got, "send:") || !strings.Contains(got, "core:release") {
+		t.Errorf("%s", got)
+	}
+}
+
+// The message id of an incoming transfer is its sender's choice, so a status that gives no other id settles nothing.
+func TestCreditorNeedsTheTransactionsOwnID(t *testing.T) {
+	for _, kind := range []rail.Kind{rail.Settled, rail.Rejected} {
+		bare := confirmation(kind, "ACSC")
+		bare.EndToEnd, bare.UETR = "", ""
+		p, _, now := play(t, creditorCore(), Payment{}, t0, incoming(), bare)
+		if p.State != lifecycle.Accepted || !slices.Contains(p.Cases, CaseMismatch) {
+			t.Errorf("%s: %s, cases %v", kind, p.State, p.Cases)
+		}
+		if p, _, _ = play(t, creditorCore(), p, now, confirmation(rail.Settled, "ACSC")); p.State != lifecycle.Settled {
+			t.Errorf("%s: then %s", kind, p.State)
+		}
+	}
+}
+
+func TestRecordFor(t *testing.T) {
+	e := incoming()
+	e.Record = intentID
+	e.Execution.EndToEnd = intentID.EndToEndID()
+	first, _, _ := play(t, creditorCore(), Payment{}, t0, e)
+	other := e
+	other.Execution.UETR, other.Execution.MessageID = payments.NewUETR(intentID, "another"), "another"
+	for name, c := range map[string]struct {
+		first Payment
+		e     TransferReceived
+		own   bool
+	}{
+		"nothing before": {Payment{}, other, false},
+		"the same":       {first, e, false},
+		"a duplicate":    {first, other, false},
+		"other amount":   {first, func() TransferReceived { x := other; x.Amount.Minor++; return x }(), true},
+		"other account":  {first, func() TransferReceived { x := other; x.Creditor.Account = debtor.Account; return x }(), true},
+		"after a no":     {func() Payment { p := first; p.State = lifecycle.Rejected; return p }(), other, true},
+		"same ids":       {func() Payment { p := first; p.State = lifecycle.Rejected; return p }(), func() TransferReceived { x := e; x.Amount.Minor++; return x }(), false},
+	} {
+		if got := recordFor(c.first, c.e); (got != intentID) != c.own {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
 func TestMismatchedStatus(t *testing.T) {
 	for name, change := range map[string]func(*StatusReceived){
 		"message id": func(s *StatusReceived) { s.Original = "M-other" },

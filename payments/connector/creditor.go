@@ -166,7 +166,8 @@ func (s *step) creditor(ev Event) error {
 // confirmed takes the rail's word about a transfer that we answered.
 func (s *step) confirmed(e StatusReceived) error {
 	p := s.p
-	if e.Original != p.Execution.MessageID || (e.EndToEnd != "" && e.EndToEnd != p.Execution.EndToEnd) ||
+	// The message id is the sender's choice and may be one of ours: without an id of the transaction nothing says which is meant.
+	if e.Original != p.Execution.MessageID || (e.EndToEnd == "" && e.UETR == "") || (e.EndToEnd != "" && e.EndToEnd != p.Execution.EndToEnd) ||
 		(e.UETR != "" && e.UETR != p.Execution.UETR) {
 		return s.mismatch(e)
 	}

@@ -35,6 +35,9 @@ func (s *step) checkAnswered(e CheckAnswered) error {
 	if !s.now.Before(e.Expires) {
 		return refuse(intent.StepTerms, intent.ReasonRequestExpiry, "the request has expired")
 	}
+	if e.Expires.Sub(s.now) > maxRequestLife {
+		return refuse(intent.StepTerms, intent.ReasonRequestExpiry, "the request is valid for longer than a year")
+	}
 	if p.State == lifecycle.None {
 		*p = Payment{Intent: e.Intent, Side: lifecycle.Debtor, Clock: s.now, Amount: e.Amount, Creditor: e.Creditor,
 			Reference: e.Reference, Purpose: e.Purpose, Expires: e.Expires, Chat: e.Chat, RequestHash: e.RequestHash}
@@ -171,6 +174,9 @@ func (s *step) giveBack() {
 
 func (s *step) coreAnswered(e CoreAnswered) error {
 	switch {
+	case e.Op == CoreReserve && s.p.State == lifecycle.Authorised && e.OK && e.KeyRevoked:
+		s.p.Reason = string(intent.ReasonKeyRevoked)
+		return s.endUnsent(lifecycle.OnDeny, Evidence{Kind: "registry"}, true)
 	case e.Op == CoreReserve && s.p.State == lifecycle.Authorised && e.OK:
 		return s.submit()
 	case e.Op == CoreReserve && s.p.State == lifecycle.Authorised:

@@ -25,7 +25,8 @@ type Engine struct {
 	stripes [256]stripe
 	seed    maphash.Seed
 	keys    keyCache
-	tries   attempts
+	tries   attempts // wrong one-time codes
+	checks  attempts // payee checks
 
 	rail, bank, chat *dispatcher
 	timerKick        chan time.Time
@@ -200,6 +201,13 @@ func (e *Engine) fatal(err error) {
 	}
 }
 
+// readFailed stops the engine when the journal cannot be read, unless the reader was only told to end.
+func (e *Engine) readFailed(ctx context.Context, err error) {
+	if ctx.Err() == nil {
+		e.fatal(err)
+	}
+}
+
 // Ready returns nil when the engine takes messages and the rail can be reached, else why not.
 func (e *Engine) Ready() error {
 	e.mu.Lock()
@@ -291,7 +299,7 @@ func (e *Engine) apply(ctx context.Context, key journal.Key, ev Event, x extra) 
 		}
 		step, err := JournalStep(after, c.seq, effects, e.says)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w: %w", ErrEvent, err)
 		}
 		step.Inbox = x.inbox
 		if x.done != "" && !slices.Contains(step.DoneOutbox, x.done) {
@@ -304,10 +312,7 @@ func (e *Engine) apply(ctx context.Context, key journal.Key, ev Event, x extra) 
 			continue
 		}
 		if err != nil {
-			if !refusedByJournal(err) {
-				e.fatal(err)
-			}
-			return err
+			return e.notWritten(err)
 		}
 		e.cfg.Metrics.Observe(LegJournal, time.Since(begun))
 		if len(s.cache) >= stripeCacheMax {
@@ -318,6 +323,19 @@ func (e *Engine) apply(ctx context.Context, key journal.Key, ev Event, x extra) 
 		return nil
 	}
 	err := fmt.Errorf("connector: %s: %w", key, journal.ErrConflict)
+	e.fatal(err)
+	return err
+}
+
+// notWritten says what the error of a write means: that nothing was done and the journal is sound, or that nothing may be decided any more.
+func (e *Engine) notWritten(err error) error {
+	var transition *lifecycle.TransitionError
+	switch {
+	case err == nil || refusedByJournal(err):
+		return err
+	case errors.Is(err, journal.ErrInvalid), errors.Is(err, journal.ErrUnbalanced), errors.As(err, &transition):
+		return fmt.Errorf("%w: %w", ErrEvent, err) // one payment's trouble, and not the end of the bank
+	}
 	e.fatal(err)
 	return err
 }
@@ -343,10 +361,7 @@ func (e *Engine) nothing(ctx context.Context, x extra) error {
 
 // write makes a step durable that belongs to no payment, and carries out its outbox.
 func (e *Engine) write(ctx context.Context, step journal.Step) error {
-	err := e.cfg.Journal.Apply(context.WithoutCancel(ctx), step)
-	if err != nil && !refusedByJournal(err) {
-		e.fatal(err)
-	}
+	err := e.notWritten(e.cfg.Journal.Apply(context.WithoutCancel(ctx), step))
 	if err == nil {
 		e.enqueue(step)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,14 +25,14 @@ const chatsPerAccountMax = 8
 func (e *Engine) handleEnrol(ctx context.Context, in Inbound, inbox *journal.InboxEntry) error {
 	err := e.enrol(ctx, in, inbox)
 	if r := asRefusal(err); r != nil {
-		e.tries.failed(in.Chat, e.now())
+		e.tries.count(in.Chat, e.now())
 	}
 	return e.conclude(ctx, in, inbox, "", err)
 }
 
 func (e *Engine) enrol(ctx context.Context, in Inbound, inbox *journal.InboxEntry) error {
 	now := e.now()
-	if e.tries.exhausted(in.Chat, now) {
+	if e.tries.exhausted(in.Chat, now, attemptsMax) {
 		return refuse(0, ReasonTooMany, "too many one-time codes were wrong; try again in an hour")
 	}
 	ask, err := intent.ParseEnrol(in.Body)
@@ -68,12 +69,12 @@ func (e *Engine) enrol(ctx context.Context, in Inbound, inbox *journal.InboxEntr
 	}
 	stored, err := record.Encode()
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrEvent, err)
 	}
 	body, err := intent.Enrolment{Key: record.Public, Profile: record.Profile, Accounts: record.Accounts, Limits: record.Limits,
 		Audience: e.cfg.ID, Issued: now, Expires: record.To}.Sign(e.cfg.Key)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrEvent, err)
 	}
 	step := journal.Step{At: now, Inbox: inbox, UseCode: code.ID,
 		PutKeys: []journal.EnrolledKey{{KID: kid, Owner: in.Chat, Status: string(record.Status), From: record.From, To: record.To, Data: stored}},
@@ -115,7 +116,11 @@ func (e *Engine) newKey(ctx context.Context, key intent.PublicKey, data codeData
 		if err != nil {
 			return k, fmt.Errorf("connector: core bank: %w", err)
 		}
-		k.Accounts = append(k.Accounts, intent.EnrolledAccount{Account: account, Name: info.Name, Agent: e.cfg.Agent, Currency: info.Currency})
+		name, ok := signable(info.Name)
+		if !ok {
+			return k, refuse(0, intent.ReasonKeyAccount, "an account of the one-time code has a holder whose name cannot be shown")
+		}
+		k.Accounts = append(k.Accounts, intent.EnrolledAccount{Account: account, Name: name, Agent: e.cfg.Agent, Currency: info.Currency})
 	}
 	return k, nil
 }
@@ -130,15 +135,41 @@ func parseLimit(s string) (payments.Amount, error) {
 
 // chatsOf returns the chats in which credits to an account are told.
 func (e *Engine) chatsOf(ctx context.Context, account payments.Account) ([]string, error) {
-	puts, err := e.cfg.Journal.Values(ctx, tableAccountChats, accountToken(account)+"/", chatsPerAccountMax)
+	puts, err := e.cfg.Journal.Values(ctx, tableAccountChats, accountToken(account)+"/", 8*chatsPerAccountMax) // revoked ones stand in the way
 	if err != nil {
 		return nil, err
 	}
 	chats := make([]string, 0, len(puts))
 	for _, p := range puts {
-		chats = append(chats, string(p.Value))
+		keys, err := e.keysOf(ctx, string(p.Value))
+		if err != nil {
+			return nil, err
+		}
+		if slices.ContainsFunc(keys, func(k intent.EnrolledKey) bool {
+			return e.usable(k) && slices.ContainsFunc(k.Accounts, func(a intent.EnrolledAccount) bool { return a.Account == account })
+		}) && len(chats) < chatsPerAccountMax {
+			chats = append(chats, string(p.Value))
+		}
 	}
 	return chats, nil
+}
+
+// usable reports whether a key is neither revoked nor run out.
+func (e *Engine) usable(k intent.EnrolledKey) bool {
+	return k.Status == intent.KeyActive && !e.now().After(k.To)
+}
+
+// keyRevoked reports whether the key that authorised a payment may not be used any more.
+func (e *Engine) keyRevoked(ctx context.Context, payment journal.Key) (bool, error) {
+	p, err := e.Payment(ctx, payment)
+	if err != nil {
+		return false, err
+	}
+	k, _, err := e.key(ctx, p.KeyID)
+	if errors.Is(err, intent.ErrKeyUnknown) {
+		return true, nil
+	}
+	return k.Status != intent.KeyActive, err
 }
 
 // Revoke makes a key unusable from now on.
@@ -242,16 +273,16 @@ func (e *Engine) keysOf(ctx context.Context, chat string) ([]intent.EnrolledKey,
 	return keys, nil
 }
 
-// attempts bounds wrong one-time codes per chat: 10 in an hour.
+// attempts counts per chat and hour, in memory: wrong one-time codes and payee checks.
 type attempts struct {
 	mu   sync.Mutex // guards what follows
 	from time.Time
 	n    map[string]int
 }
 
-const attemptsMax = 10
+const attemptsMax = 10 // wrong one-time codes
 
-func (a *attempts) failed(chat string, now time.Time) {
+func (a *attempts) count(chat string, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.n == nil || now.Sub(a.from) > time.Hour {
@@ -262,10 +293,10 @@ func (a *attempts) failed(chat string, now time.Time) {
 	}
 }
 
-func (a *attempts) exhausted(chat string, now time.Time) bool {
+func (a *attempts) exhausted(chat string, now time.Time, most int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return now.Sub(a.from) <= time.Hour && a.n[chat] >= attemptsMax
+	return now.Sub(a.from) <= time.Hour && a.n[chat] >= most
 }
 
 // codeData is what a one-time code enrols for, as the journal keeps it.
@@ -275,8 +306,11 @@ type codeData struct {
 	PerPayment, PerDay string // "EUR 10.50"; empty for none
 }
 
-// AddCode notes a one-time code in the journal.
+// AddCode notes a one-time code in the journal. It refuses one that could enrol nothing, and limits of zero.
 func (e *Engine) AddCode(ctx context.Context, c Code) error {
+	if err := c.check(); err != nil {
+		return err
+	}
 	data := codeData{Profile: c.Profile}
 	for _, a := range c.Accounts {
 		data.Accounts = append(data.Accounts, a.Reveal())

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/lifecycle"
 	"github.com/parleypay/parley/payments/rail"
 )
 
@@ -102,7 +103,9 @@ type (
 		Op     CoreOp
 		OK     bool
 		Reason string // ISO reason when not OK, such as AM04
-		Ref    string
+		// KeyRevoked says that the payer's key was revoked after the mandate: what is held is given back and nothing is sent.
+		KeyRevoked bool
+		Ref        string
 	}
 
 	// Sent: what became of a message that was handed to the rail's transport.
@@ -159,5 +162,21 @@ func RecordID(x Execution) payments.IntentID {
 	if id, ok := payments.IntentFromEndToEnd(x.EndToEnd); ok {
 		return id
 	}
+	return foreignRecord(x)
+}
+
+func foreignRecord(x Execution) payments.IntentID {
 	return foreignID("transfer", string(x.From), string(x.UETR), string(x.EndToEnd), x.TransactionID)
+}
+
+// recordFor returns the record of a transfer whose end-to-end id is that of first. Anybody can send a cent with the end-to-end id of an
+// intent, or what is refused: the transfer that pays the intent must not be refused for it, and gets a record of its own. A second
+// transfer of the whole amount, while the first may be credited, is a duplicate.
+func recordFor(first Payment, e TransferReceived) payments.IntentID {
+	another := first.Execution.UETR != e.Execution.UETR && first.Execution.MessageID != e.Execution.MessageID
+	if first.State != lifecycle.None && another &&
+		(first.Amount != e.Amount || first.Creditor.Account != e.Creditor.Account || first.State == lifecycle.Rejected) {
+		return foreignRecord(e.Execution)
+	}
+	return e.Record
 }

@@ -165,6 +165,12 @@ func (e *Engine) callCore(ctx context.Context, row journal.OutboxRow, attempt in
 	} else {
 		e.cfg.Metrics.Count(MetricCore, string(c.Op)+".ok")
 	}
+	if c.Op == CoreReserve && ev.OK {
+		if ev.KeyRevoked, err = e.keyRevoked(ctx, row.Key); err != nil {
+			e.readFailed(ctx, err)
+			return time.Second, false
+		}
+	}
 	if err := e.apply(ctx, row.Key, ev, extra{done: row.ID}); err != nil {
 		e.cfg.Metrics.Count(MetricError, "core")
 		e.cfg.Log.Error("core bank's answer not recorded", "intent", string(row.Key.Intent), "call", string(c.Op), "error", err)
@@ -180,6 +186,12 @@ func (e *Engine) sendChat(ctx context.Context, row journal.OutboxRow, attempt in
 		begun := time.Now()
 		err = e.cfg.Chat.Send(ctx, row.Dest, row.ID, m.MediaType, m.Body, m.Fallback)
 		e.cfg.Metrics.Observe(LegChat, time.Since(begun))
+	}
+	if errors.Is(err, ErrChatGone) {
+		e.cfg.Metrics.Count(MetricChat, "gone")
+		e.cfg.Log.Warn("a customer has left the chat with the bank; the message stays in the journal", "message", sentName(m.MediaType), "intent", string(row.Key.Intent))
+		e.done(row.ID)
+		return 0, true
 	}
 	if err != nil {
 		e.cfg.Metrics.Count(MetricChat, "retry")

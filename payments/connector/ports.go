@@ -16,10 +16,14 @@ import (
 
 // Chat sends messages to customers.
 type Chat interface {
-	// Send hands one part to a chat and returns when it is durable there. The same key is sent at most once. Every error is taken
-	// as temporary: the message is tried again, with the same key, for ever.
+	// Send hands one part to a chat and returns when it is durable there. The same key is sent at most once. Every error but ErrChatGone
+	// is taken as temporary: the message is tried again, with the same key, for ever.
 	Send(ctx context.Context, to, key, mediaType string, body []byte, fallback string) error
 }
+
+// ErrChatGone is what Chat.Send returns for a chat that is not there any more and will not be again: the customer has left it. The message
+// stays in the journal and is not tried again.
+var ErrChatGone = errors.New("connector: the chat is gone")
 
 // Inbound is one message part from a customer's chat.
 type Inbound struct {
@@ -114,14 +118,15 @@ type Config struct {
 	Metrics Metrics
 	Log     *slog.Logger // identifiers that we made, classes and durations only; nil discards
 
-	CheckValid   time.Duration // how long a payee check and its nonce may be used; zero means 10 minutes
-	CheckTimeout time.Duration // for the answer of another bank; zero means 3 s
-	CoreTimeout  time.Duration // for one call to the core bank; zero means 5 s
-	KeyValid     time.Duration // how long an enrolled key is valid; zero means 365 days
-	SendTimeout  time.Duration // for one message to the rail; zero means 10 s
-	SentWait     time.Duration // how long the rail may take to answer before "submitted" is recorded and told; zero means 100 ms
-	Workers      int           // calls under way at once per port; zero means 64
-	DrainTimeout time.Duration // how long Run waits for what is under way after its context has ended; zero means 10 s
+	CheckValid    time.Duration // how long a payee check and its nonce may be used; zero means 10 minutes
+	ChecksPerHour int           // payee checks that one chat may ask for in an hour, since each tells something of an account's holder; zero means 600
+	CheckTimeout  time.Duration // for the answer of another bank; zero means 3 s
+	CoreTimeout   time.Duration // for one call to the core bank; zero means 5 s
+	KeyValid      time.Duration // how long an enrolled key is valid; zero means 365 days
+	SendTimeout   time.Duration // for one message to the rail; zero means 10 s
+	SentWait      time.Duration // how long the rail may take to answer before "submitted" is recorded and told; zero means 100 ms
+	Workers       int           // calls under way at once per port; zero means 64
+	DrainTimeout  time.Duration // how long Run waits for what is under way after its context has ended; zero means 10 s
 }
 
 // ErrStopped means that the engine does not run (yet, or any more): the message was not taken and must be delivered again.
@@ -140,11 +145,28 @@ func (c *Config) check() error {
 	need(len(c.Key) == ed25519.PrivateKeySize, "Key must be an Ed25519 key")
 	need(c.Journal != nil && c.Transport != nil && c.Chat != nil && c.Core != nil, "Journal, Transport, Chat and Core are required")
 	for _, code := range c.Codes {
-		need(len(code.Accounts) > 0 && len(code.Accounts) <= 16, "a code needs 1 to 16 accounts")
-		need(code.Profile == intent.ProfileDeviceKey || code.Profile == intent.ProfilePayee, "a code's profile must be "+intent.ProfileDeviceKey+" or "+intent.ProfilePayee)
-		need(!code.Expires.IsZero(), "a code needs an expiry")
+		errs = append(errs, code.check())
 	}
 	return errors.Join(errs...)
+}
+
+func (c Code) check() error {
+	switch {
+	case c.Hash == intent.CodeHash{}:
+		return errors.New("connector: a code needs its hash")
+	case len(c.Accounts) == 0 || len(c.Accounts) > 16:
+		return errors.New("connector: a code needs 1 to 16 accounts")
+	case c.Profile != intent.ProfileDeviceKey && c.Profile != intent.ProfilePayee:
+		return errors.New("connector: a code's profile must be " + intent.ProfileDeviceKey + " or " + intent.ProfilePayee)
+	case c.Expires.IsZero():
+		return errors.New("connector: a code needs an expiry")
+	}
+	for _, l := range []payments.Amount{c.Limits.PerPayment, c.Limits.PerDay} {
+		if l != (payments.Amount{}) && !l.Payable() { // zero means none elsewhere: nobody may take it for nothing allowed
+			return errors.New("connector: a code's limit must be above zero, or not set")
+		}
+	}
+	return nil
 }
 
 func or[T comparable](v, def T) T {
@@ -167,6 +189,7 @@ func (c Config) withDefaults() Config {
 		c.Metrics = noMetrics{}
 	}
 	c.CheckValid = or(c.CheckValid, 10*time.Minute)
+	c.ChecksPerHour = or(c.ChecksPerHour, 600)
 	c.CheckTimeout = or(c.CheckTimeout, 3*time.Second)
 	c.CoreTimeout = or(c.CoreTimeout, 5*time.Second)
 	c.KeyValid = or(c.KeyValid, 365*24*time.Hour)

@@ -25,9 +25,7 @@ func (e *Engine) receive(ctx context.Context) {
 	name := "rail/" + e.cfg.Profile.Name
 	cursor, err := e.cfg.Journal.Cursor(ctx, name)
 	if err != nil {
-		if ctx.Err() == nil {
-			e.fatal(err)
-		}
+		e.readFailed(ctx, err)
 		return
 	}
 	for attempt := 0; ctx.Err() == nil; {
@@ -58,7 +56,8 @@ func (e *Engine) receive(ctx context.Context) {
 			continue
 		}
 		if err := e.takeAll(ctx, batch); err != nil {
-			return // the journal has failed: the engine is stopping
+			e.readFailed(ctx, err) // nothing but the journal fails here; an engine that is deaf to the rail must not go on
+			return
 		}
 		cursor = batch[len(batch)-1].Seq
 		e.marks <- mark{cursor: journal.Cursor{Name: name, Value: cursor}}
@@ -170,6 +169,12 @@ func (e *Engine) bury(ctx context.Context, d rail.Delivery, inbox *journal.Inbox
 func (e *Engine) takeTransfer(ctx context.Context, m *rail.Message, ev Evidence, inbox *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.008.received")
 	event := transferEvent(m, ev)
+	first, err := e.Payment(ctx, journal.Key{Intent: event.Record, Side: lifecycle.Creditor})
+	if err != nil {
+		e.readFailed(ctx, err)
+		return err
+	}
+	event.Record = recordFor(first, event)
 	key := journal.Key{Intent: event.Record, Side: lifecycle.Creditor}
 	info, err := e.lookUp(ctx, event.Creditor.Account)
 	var refused *CoreError
@@ -184,7 +189,7 @@ func (e *Engine) takeTransfer(ctx context.Context, m *rail.Message, ev Evidence,
 		event.Refuse = reasonCurrency
 	default:
 		if event.Chats, err = e.chatsOf(ctx, event.Creditor.Account); err != nil {
-			e.fatal(err)
+			e.readFailed(ctx, err)
 			return err
 		}
 	}
@@ -226,7 +231,7 @@ func (e *Engine) takeRequest(ctx context.Context, d rail.Delivery, m *rail.Messa
 func (e *Engine) toPayments(ctx context.Context, d rail.Delivery, original, orphan string, inbox func(string) *journal.InboxEntry, ev Event) error {
 	keys, err := e.cfg.Journal.Find(ctx, journal.IndexKey{Kind: journal.IndexMessageID, Value: original})
 	if err != nil {
-		e.fatal(err)
+		e.readFailed(ctx, err)
 		return err
 	}
 	taken := false

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/text/unicode/norm"
+
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/intent"
 )
@@ -43,8 +45,10 @@ func (b bankStatements) Statement(p Payment, n Notify) (m ChatMessage, err error
 	case NoticeCredited:
 		m.MediaType = intent.MediaCredited
 		m.Fallback = "Credited: " + p.Amount.String()
-		c := intent.Credited{Issuer: b.id, EndToEndID: p.Execution.EndToEnd, UETR: p.Execution.UETR, Amount: p.Amount,
-			Account: p.Creditor.Account, Reference: printable(p.Reference), At: n.At}
+		// Reference and end-to-end id are the payer's and may be anything that XML can say; the credit is told all the same.
+		endToEnd := payments.EndToEndID(printable(string(p.Execution.EndToEnd), 35))
+		c := intent.Credited{Issuer: b.id, EndToEndID: or(endToEnd, "NOTPROVIDED"), UETR: p.Execution.UETR, Amount: p.Amount,
+			Account: p.Creditor.Account, Reference: printable(p.Reference, 140), At: n.At}
 		if id, ok := payments.IntentFromEndToEnd(p.Execution.EndToEnd); ok {
 			c.Intent = id
 		}
@@ -76,20 +80,31 @@ func receiptText(p Payment) string {
 
 // refusal is a bank-signed statement that nothing was done.
 func (b bankStatements) refusal(about string, id payments.IntentID, r *Refusal, at time.Time) (ChatMessage, error) {
-	text := r.Text
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "")
-	}
-	body, err := intent.Refusal{Issuer: b.id, About: about, Intent: id, Step: r.Step, Reason: r.Reason, Text: strings.TrimSpace(printable(text)), At: at}.Sign(b.key)
+	body, err := intent.Refusal{Issuer: b.id, About: about, Intent: id, Step: r.Step, Reason: r.Reason, Text: printable(r.Text, 200), At: at}.Sign(b.key)
 	return ChatMessage{MediaType: intent.MediaRefusal, Fallback: "Refused: " + string(r.Reason), Body: body}, err
 }
 
-// printable replaces what must not be in a statement: controls and characters that hide or reorder text.
-func printable(s string) string {
-	return strings.TrimSpace(strings.Map(func(r rune) rune {
+// printable returns s as a statement can carry it: in normalisation form C, cut at so many characters, and with a full stop for each
+// control and each character that hides or reorders text.
+func printable(s string, most int) string {
+	s = strings.Map(func(r rune) rune {
 		if r == ' ' || unicode.IsGraphic(r) && !unicode.Is(unicode.Cf, r) && !unicode.Is(unicode.Zs, r) && r != unicode.ReplacementChar {
 			return r
 		}
 		return '.'
-	}, s))
+	}, norm.NFC.String(s))
+	if r := []rune(s); len(r) > most {
+		s = string(r[:most])
+	}
+	return strings.TrimSpace(s)
+}
+
+// signable returns a name in the form that signed bytes can carry, and false when it has a character that hides or reorders text.
+func signable(n payments.Name) (payments.Name, bool) {
+	text := norm.NFC.String(n.Reveal())
+	if printable(text, 140) != text {
+		return payments.Name{}, false
+	}
+	same, err := payments.ParseName(text)
+	return same, err == nil
 }

@@ -24,9 +24,7 @@ func (e *Engine) timers(ctx context.Context) {
 		now := e.now()
 		due, err := e.cfg.Journal.Timers(ctx, now, 4*cap(slots))
 		if err != nil {
-			if ctx.Err() == nil {
-				e.fatal(err)
-			}
+			e.readFailed(ctx, err)
 			return
 		}
 		var fired sync.WaitGroup
@@ -43,9 +41,7 @@ func (e *Engine) timers(ctx context.Context) {
 		}
 		next, armed, err := e.cfg.Journal.NextTimer(ctx)
 		if err != nil {
-			if ctx.Err() == nil {
-				e.fatal(err)
-			}
+			e.readFailed(ctx, err)
 			return
 		}
 		if !armed {

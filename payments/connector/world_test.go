@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -110,11 +111,15 @@ type chats struct {
 	seen map[string]bool
 	said map[string][]connector.ChatMessage
 	fail int // so many of the next messages fail
+	gone bool
 }
 
 func (c *chats) Send(_ context.Context, to, key, mediaType string, body []byte, fallback string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.gone {
+		return fmt.Errorf("endpoint: %w", connector.ErrChatGone)
+	}
 	if c.fail > 0 {
 		c.fail--
 		return errors.New("chat is not there")

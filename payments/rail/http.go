@@ -223,7 +223,7 @@ func readParts(r *multipart.Reader, after uint64, max, sizeMax int) (ds []Delive
 		if len(ds) == max {
 			return ds, errors.New("rail: receive: more messages than asked for")
 		}
-		seq, err := strconv.ParseUint(part.Header.Get(SeqHeader), 10, 64)
+		seq, err := strconv.ParseUint(part.Header.Get(SeqHeader), 10, 63) // journals keep it as a signed number
 		if err != nil || seq <= after {
 			return ds, errors.New("rail: receive: a message without a rising " + SeqHeader)
 		}

@@ -39,9 +39,17 @@ func MustFromEnv() *Bot {
 	return b
 }
 
-// FromEnv opens a bot from its environment: PARLEY_RELAY is required; PARLEY_NAME, PARLEY_STORE, PARLEY_TOKEN and PARLEY_KEY_FILE or
-// PARLEY_PASSPHRASE have defaults; PARLEY_BANK (a contact, or @FILE) and PARLEY_ENROL_CODE make it payable. Without a passphrase or
-// key file, the key is kept in a file beside the store. It reports everything that is wrong at once.
+// FromEnv opens a bot from its environment and reports everything that is wrong at once. Only the first is required:
+//
+//	PARLEY_RELAY       the relay's address, such as ws://127.0.0.1:7410
+//	PARLEY_NAME        what chats call the bot; default bot
+//	PARLEY_STORE       directory of its encrypted store; default parley- and the name
+//	PARLEY_KEY_FILE    file with the store's key, made when it is not there; default key in the store's directory
+//	PARLEY_PASSPHRASE  the store's passphrase, instead of a key file
+//	PARLEY_TOKEN       registration token, if the relay asks for one
+//	PARLEY_ADDRESS_TO  file that gets the bot's address, which people open a chat with
+//	PARLEY_BANK        contact of the bot's bank, or @FILE with it: to be paid
+//	PARLEY_ENROL_CODE  one-time code of that bank; used once, harmless afterwards
 func FromEnv(ctx context.Context) (*Bot, error) {
 	var faults []error
 	fault := func(key, text string) { faults = append(faults, fmt.Errorf("%s %s", key, text)) }

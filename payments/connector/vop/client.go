@@ -10,8 +10,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/connector"
 )
@@ -76,7 +74,7 @@ func (c *Client) CheckPayee(ctx context.Context, q connector.PayeeQuery) (connec
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set(headerID, uuid.NewString())
+	req.Header.Set(headerID, newRequestID())
 	req.Header.Set(headerTime, c.now().UTC().Format(timeLayout))
 	resp, err := c.http.Do(req)
 	if err != nil {

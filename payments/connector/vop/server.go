@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/connector"
 	"github.com/parleypay/parley/payments/intent"
@@ -44,7 +42,7 @@ func NewServer(cfg ServerConfig) (http.Handler, error) {
 
 func serve(cfg ServerConfig, w http.ResponseWriter, r *http.Request) {
 	id := r.Header.Get(headerID)
-	if _, err := uuid.Parse(id); err != nil || len(id) != 36 {
+	if !requestID.MatchString(id) {
 		refuse(w, "", http.StatusBadRequest, codeFormat, headerID+" is not a UUID")
 		return
 	}

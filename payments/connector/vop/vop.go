@@ -6,10 +6,12 @@ package vop
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"time"
 
 	"github.com/parleypay/parley/payments"
@@ -31,6 +33,17 @@ const (
 	timeLayout = "2006-01-02T15:04:05.000Z"
 	clockSkew  = 5 * time.Minute // how far the asker's clock may be off (TIMESTAMP_INVALID)
 )
+
+// requestID is the form of a UUID of any version, in either case.
+var requestID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
+
+// newRequestID returns a random UUID (RFC 9562 §5.4).
+func newRequestID() string {
+	var u [16]byte
+	rand.Read(u[:]) // never fails (crypto/rand)
+	u[6], u[8] = u[6]&0x0f|0x40, u[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+}
 
 // Error codes of the API.
 const (

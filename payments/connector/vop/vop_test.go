@@ -222,6 +222,23 @@ func TestClientConfig(t *testing.T) {
 	}
 }
 
+func TestRequestID(t *testing.T) {
+	seen := map[string]bool{}
+	for range 100 {
+		id := newRequestID()
+		if !requestID.MatchString(id) || id[14] != '4' || !strings.Contains("89ab", id[19:20]) || seen[id] {
+			t.Fatal(id)
+		}
+		seen[id] = true
+	}
+	for _, bad := range []string{"", "0b9f3c523f9a4c0e9d6b6a2f1a3b4c5d", "0b9f3c52-3f9a-4c0e-9d6b-6a2f1a3b4c5", "0b9f3c52-3f9a-4c0e-9d6b-6a2f1a3b4c5d0",
+		"0b9f3c52-3f9a-4c0e-9d6b-6a2f1a3b4c5g", "0b9f3c52+3f9a-4c0e-9d6b-6a2f1a3b4c5d", "0b9f3c52-3f9a-4c0e-9d6b-6a2f1a3b4c5d\n"} {
+		if requestID.MatchString(bad) {
+			t.Errorf("%q is taken for a UUID", bad)
+		}
+	}
+}
+
 func FuzzRequest(f *testing.F) {
 	f.Add(string(must(json.Marshal(wireRequest{Party: wireParty{"Example Coffee"}, PartyAccount: accountOf(iban), PartyAgent: agentOf("SHOPFRP0"), RequestingAgent: agentOf("PAYRDEF0XXX")}))))
 	f.Add(`{"party":{"name":"x"}}`)
