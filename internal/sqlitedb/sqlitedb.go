@@ -1,11 +1,10 @@
 // Package sqlitedb opens the SQLite files that hold what must not be lost, and commits to them in groups.
 //
-// One writer runs the closures of all callers, as many as wait, in one transaction, each inside a savepoint of its own, and
+// One writer runs the closures of all callers, as many as wait, in one transaction, each so that it can be undone alone, and
 // answers them after the commit is durable (WAL, synchronous=FULL). A file is opened by one process at a time.
 package sqlitedb
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -26,11 +25,11 @@ var ErrLocked = errors.New("sqlitedb: the store is in use by another process")
 var ErrBroken = errors.New("sqlitedb: a commit failed; the store takes no more writes until it is opened again")
 
 // maxGroup bounds the closures in one commit, and so the time the first waits for the last. maxReaders bounds the views that run at
-// the same time. laterWait is how long a Later waits for an Update to go with.
+// the same time. holdFor is how long what nobody waits for, an Ahead or a Later, waits for an Update to go with.
 const (
 	maxGroup   = 256
 	maxReaders = 4
-	laterWait  = 20 * time.Millisecond
+	holdFor    = 20 * time.Millisecond
 )
 
 // DB is an open file. All its methods may be called concurrently.
@@ -46,7 +45,7 @@ type DB struct {
 	closed      error // what Close returned first
 	dropped     error // of the first Later that failed; written by run, read after done
 
-	due   chan struct{} // the oldest Later has waited long enough
+	due   chan struct{} // there are Laters
 	mu    sync.Mutex    // guards later
 	later []*job
 }
@@ -55,12 +54,33 @@ type DB struct {
 type session struct {
 	conn  *sql.Conn
 	stmts map[string]*sql.Stmt
+	open  bool // a transaction that writes
 }
 
 type job struct {
 	f    func(*Tx) error
-	err  error
-	done chan struct{}
+	kind kind
+	err  error         // of f; to be read after ran
+	ran  chan struct{} // closed when f has run, or never will; nil unless it is an Ahead
+	lost error         // of the commit; to be read after done
+	done chan struct{} // closed when the commit is durable, or failed
+}
+
+// kind says who waits for a job's commit: an Update at once, an Ahead sooner or later, a Later not at all.
+type kind uint8
+
+const (
+	update kind = iota
+	ahead
+	later
+)
+
+// result is what came of a job, after done.
+func (j *job) result() error {
+	if j.err != nil {
+		return j.err
+	}
+	return j.lost
 }
 
 // Open opens or creates the file, takes its lock (path + ".lock"; ErrLocked after a quarter of a second) and runs schema, which must be idempotent (CREATE … IF NOT EXISTS).
@@ -217,43 +237,64 @@ func (c *session) close() error {
 // call Update, and must not keep its Tx. Cancelling ctx before f has started leaves it out; afterwards Update waits.
 func (db *DB) Update(ctx context.Context, f func(*Tx) error) error {
 	j := &job{f: f, done: make(chan struct{})}
+	if err := db.put(ctx, j); err != nil {
+		return err
+	}
+	return db.wait(j)
+}
+
+// Ahead runs f and returns before it is durable: what f did becomes so together with the next Update, or 20 ms later. durable waits for
+// that. Updates that begin after Ahead has returned see what f did, and none of them becomes durable without it; views do not see it
+// before it is durable. So what is done on the strength of f must be undone by a crash, or be an Update itself. When f fails, what it did
+// is undone, and its error is returned when that is certain.
+func (db *DB) Ahead(ctx context.Context, f func(*Tx) error) (durable func() error, err error) {
+	j := &job{f: f, kind: ahead, ran: make(chan struct{}), done: make(chan struct{})}
+	if err := db.put(ctx, j); err != nil {
+		return nil, err
+	}
+	select {
+	case <-j.ran:
+	case <-db.done:
+		return nil, db.wait(j)
+	}
+	if j.err != nil {
+		return nil, db.wait(j)
+	}
+	return func() error { return db.wait(j) }, nil
+}
+
+func (db *DB) put(ctx context.Context, j *job) error {
 	select {
 	case db.queue <- j:
+		return nil
 	case <-db.stop:
 		return sql.ErrConnDone
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+func (db *DB) wait(j *job) error {
 	select {
 	case <-j.done:
-		return j.err
+		return j.result()
 	case <-db.done: // closed while j waited: run has answered what it took
 		select {
 		case <-j.done:
-			return j.err
+			return j.result()
 		default:
 			return sql.ErrConnDone
 		}
 	}
 }
 
-// Later has f run in the next commit, or in one of its own after 20 ms, and does not wait. It is for what costs nothing to lose or to do
-// again: marks of work that is idempotent. Updates that begin after it see what f did; views only once it is durable. When f fails, what
-// it did is undone and Close returns its error. After a failed commit, or Close, f is left out.
+// Later has f run like Ahead, and does not wait even for that. It is for what costs nothing to lose or to do again: marks of work that is
+// idempotent. Updates that begin after it see what f did; views only once it is durable. When f fails, what it did is undone and Close
+// returns its error. After a failed commit, or Close, f is left out.
 func (db *DB) Later(f func(*Tx) error) {
 	db.mu.Lock()
-	defer db.mu.Unlock()
-	db.later = append(db.later, &job{f: f, done: make(chan struct{})})
-	switch len(db.later) {
-	case 1:
-		time.AfterFunc(laterWait, db.wake)
-	case maxGroup:
-		db.wake()
-	}
-}
-
-// wake tells the writer that there is work, unless it has been told.
-func (db *DB) wake() {
+	db.later = append(db.later, &job{f: f, kind: later, done: make(chan struct{})})
+	db.mu.Unlock()
 	select {
 	case db.due <- struct{}{}:
 	default:
@@ -322,14 +363,19 @@ func (db *DB) Close() error {
 
 func (db *DB) run() {
 	defer close(db.done)
+	hold := time.NewTimer(time.Hour)
+	defer hold.Stop()
+	var group []*job // what ran in the open transaction
 	var broken error
-	for {
+	for stopped := false; !stopped; {
 		var waiting []*job
-		stopped := false
+		enough := false
 		select {
 		case j := <-db.queue:
 			waiting = append(waiting, j)
 		case <-db.due:
+		case <-hold.C:
+			enough = true
 		case <-db.stop:
 			stopped = true
 		}
@@ -342,39 +388,58 @@ func (db *DB) run() {
 				break more
 			}
 		}
+		first := len(group) == 0
 		// Taken after the queue, so that every Later that came before an Update is here or gone, and runs before it.
-		later := db.takeLater()
-		err := broken
-		if err == nil && len(later)+len(waiting) > 0 {
-			if err = db.commit(append(later, waiting...)); err != nil {
-				broken = fmt.Errorf("%w (%w)", ErrBroken, err)
-				err = broken
+		for _, j := range append(db.takeLater(), waiting...) {
+			if broken == nil {
+				broken = db.failed(db.writer.do(j))
 			}
-		}
-		for _, j := range later {
-			if db.dropped == nil {
-				db.dropped = cmp.Or(j.err, err)
+			if broken != nil && j.err == nil && j.ran != nil {
+				j.err = broken
 			}
+			if j.ran != nil {
+				close(j.ran)
+			}
+			enough = enough || j.kind == update
+			group = append(group, j)
 		}
-		for _, j := range waiting {
-			if err != nil && j.err == nil {
-				j.err = err
+		if enough = enough || stopped || broken != nil || len(group) >= maxGroup; !enough {
+			if first && len(group) > 0 {
+				hold.Reset(holdFor)
+			}
+			continue
+		}
+		hold.Stop()
+		if broken == nil {
+			broken = db.failed(db.writer.commit())
+		}
+		for _, j := range group {
+			j.lost = broken
+			if j.kind == later && db.dropped == nil {
+				db.dropped = j.result()
 			}
 			close(j.done)
 		}
-		if stopped {
-			db.refuseQueued()
-			return
-		}
+		group = nil
 	}
+	db.refuseQueued()
 }
 
-// refuseQueued answers the updates that came too late.
+// failed gives up the transaction when err says that it is lost.
+func (db *DB) failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	db.writer.exec("ROLLBACK") // fails when SQLite has done so itself; the store is broken in either case
+	return fmt.Errorf("%w (%w)", ErrBroken, err)
+}
+
+// refuseQueued answers what came too late.
 func (db *DB) refuseQueued() {
 	for {
 		select {
 		case j := <-db.queue:
-			j.err = sql.ErrConnDone
+			j.lost = sql.ErrConnDone
 			close(j.done)
 		default:
 			return
@@ -382,44 +447,38 @@ func (db *DB) refuseQueued() {
 	}
 }
 
-// commit runs the jobs in one transaction. Its error means that nothing is known to be durable; a job's own error is in the job.
-func (db *DB) commit(jobs []*job) error {
-	w := &db.writer
-	if err := w.exec("BEGIN IMMEDIATE"); err != nil {
-		return err
-	}
-	var err error
-	if len(jobs) > 1 {
-		err = w.runAll(jobs)
-	} else if jobs[0].err = call(jobs[0].f, &Tx{on: w}); jobs[0].err != nil { // alone it needs no savepoint, for which SQLite keeps a second copy of each page
+// do runs a job in the open transaction, or opens one. Its error means that the transaction as a whole is lost: after a disk error SQLite
+// rolls all of it back. A job's own error is in the job.
+func (w *session) do(j *job) error {
+	if !w.open { // the first needs no savepoint, for which SQLite keeps a second copy of each page
+		if err := w.exec("BEGIN IMMEDIATE"); err != nil {
+			return err
+		}
+		w.open = true
+		if j.err = call(j.f, &Tx{on: w}); j.err == nil {
+			return nil
+		}
+		w.open = false
 		return w.exec("ROLLBACK")
 	}
-	if err == nil {
-		err = w.exec("COMMIT")
+	if err := w.exec("SAVEPOINT job"); err != nil {
+		return err
 	}
-	if err != nil {
-		w.exec("ROLLBACK") // fails when SQLite has done so itself; the store is broken in either case
+	if j.err = call(j.f, &Tx{on: w}); j.err != nil {
+		if err := w.exec("ROLLBACK TO job"); err != nil {
+			return errors.Join(j.err, err)
+		}
 	}
-	return err
+	return w.exec("RELEASE job")
 }
 
-// runAll runs each job inside a savepoint. It fails when the transaction as a whole is lost: after a disk error SQLite rolls all of it
-// back, and then there is no savepoint any more to return to.
-func (w *session) runAll(jobs []*job) error {
-	for _, j := range jobs {
-		if err := w.exec("SAVEPOINT job"); err != nil {
-			return err
-		}
-		if j.err = call(j.f, &Tx{on: w}); j.err != nil {
-			if err := w.exec("ROLLBACK TO job"); err != nil {
-				return errors.Join(j.err, err)
-			}
-		}
-		if err := w.exec("RELEASE job"); err != nil {
-			return err
-		}
+// commit makes what the jobs did durable. Its error means that nothing is known to be.
+func (w *session) commit() error {
+	if !w.open { // no job did anything
+		return nil
 	}
-	return nil
+	w.open = false
+	return w.exec("COMMIT")
 }
 
 func call(f func(*Tx) error, tx *Tx) (err error) {

@@ -297,6 +297,105 @@ func TestLaterThatFailsUndoesOnlyItself(t *testing.T) {
 	}
 }
 
+// TestAheadIsSeenByUpdates looks from inside the open transaction: no view sees what an Ahead did, the next Update does.
+func TestAheadIsSeenByUpdates(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "db"))
+	outside := -1
+	durable, err := db.Ahead(context.Background(), func(tx *Tx) error {
+		err := put(1)(tx)
+		outside = count(t, db)
+		return err
+	})
+	if err != nil || outside != 0 {
+		t.Fatalf("%v, a view sees %d rows", err, outside)
+	}
+	var inside int
+	if err := db.Update(context.Background(), func(tx *Tx) error { return tx.QueryRow("SELECT count(*) FROM t", nil, &inside) }); err != nil || inside != 1 {
+		t.Fatalf("the Update sees %d rows, %v", inside, err)
+	}
+	if n := count(t, db); durable() != nil || n != 1 {
+		t.Fatalf("after the Update a view sees %d rows", n)
+	}
+}
+
+// TestFailedCommitBreaksTheStore breaks a rule that is judged at COMMIT: whatever was in the transaction is undone, whoever waits hears
+// of it, and the store takes nothing more.
+func TestFailedCommitBreaksTheStore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	db := open(t, path)
+	must := func(query string) {
+		if err := db.Update(context.Background(), func(tx *Tx) error { _, err := tx.Exec(query); return err }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must("CREATE TABLE child (of INTEGER REFERENCES t (k) DEFERRABLE INITIALLY DEFERRED)")
+	durable, err := db.Ahead(context.Background(), put(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(context.Background(), func(tx *Tx) error { _, err := tx.Exec("INSERT INTO child VALUES (7)"); return err })
+	if !errors.Is(err, ErrBroken) || !errors.Is(durable(), ErrBroken) {
+		t.Fatalf("%v, %v", err, durable())
+	}
+	if _, err := db.Ahead(context.Background(), put(2)); !errors.Is(err, ErrBroken) {
+		t.Fatal(err)
+	}
+	if err := db.Update(context.Background(), put(3)); !errors.Is(err, ErrBroken) {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, open(t, path)); n != 0 {
+		t.Fatalf("%d rows", n)
+	}
+}
+
+// TestAheadBecomesDurableByItself waits for one that no Update follows, and for one that Close finds.
+func TestAheadBecomesDurableByItself(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "db")
+	db := open(t, path)
+	durable, err := db.Ahead(context.Background(), put(1))
+	if err != nil || durable() != nil || count(t, db) != 1 {
+		t.Fatalf("%v, %d rows", err, count(t, db))
+	}
+	if durable, err = db.Ahead(context.Background(), put(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil || durable() != nil {
+		t.Fatal(err, durable())
+	}
+	if _, err := db.Ahead(context.Background(), put(3)); !errors.Is(err, sql.ErrConnDone) {
+		t.Fatalf("after Close: %v", err)
+	}
+	db = open(t, path)
+	defer db.Close()
+	if n := count(t, db); n != 2 {
+		t.Fatalf("%d rows", n)
+	}
+}
+
+// TestAheadThatFailsUndoesOnlyItself puts a failing one first in its transaction, and one behind another.
+func TestAheadThatFailsUndoesOnlyItself(t *testing.T) {
+	db := open(t, filepath.Join(t.TempDir(), "db"))
+	defer db.Close()
+	boom := errors.New("boom")
+	bad := func(n int) func(*Tx) error { return func(tx *Tx) error { return errors.Join(put(n)(tx), boom) } }
+	if _, err := db.Ahead(context.Background(), bad(1)); !errors.Is(err, boom) {
+		t.Fatal(err)
+	}
+	durable, err := db.Ahead(context.Background(), put(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Ahead(context.Background(), bad(3)); !errors.Is(err, boom) {
+		t.Fatal(err)
+	}
+	if err := errors.Join(durable(), db.Update(context.Background(), put(4))); err != nil || count(t, db) != 2 {
+		t.Fatalf("%v, %d rows", err, count(t, db))
+	}
+}
+
 // TestCommitsAreDurable holds the settings on which every promise rests; payments/journal cuts the power to see them at work.
 func TestCommitsAreDurable(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "x.db"))

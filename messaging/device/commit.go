@@ -201,6 +201,8 @@ func (d *Device) submit(ctx context.Context, chat messaging.ChatID) error {
 // merge begins the epoch of the commit that the relay accepted.
 func (d *Device) merge(ctx context.Context, chat messaging.ChatID, head uint64) error {
 	r := &outcome{}
+	d.taking.Lock()
+	defer d.taking.Unlock()
 	err := d.s.update(ctx, func(t *tx) error {
 		*r = outcome{}
 		before, err := d.mls.Session(t, chat).Members()
@@ -224,7 +226,8 @@ func (d *Device) merge(ctx context.Context, chat messaging.ChatID, head uint64) 
 	})
 	if err == nil {
 		d.commits.setUnconfirmed(chat)
-		d.after(ctx, r)
+		d.settle(ctx, r)
+		d.handOver(r)
 	}
 	return err
 }

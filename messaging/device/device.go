@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -107,6 +108,9 @@ type SendOptions struct {
 
 // Handler takes one message of a peer. It is called at least once per message, until it returns nil: in order within a chat,
 // concurrently across chats. Its error delays the chat's next messages and is answered by another call, later.
+//
+// The message may not be durable yet: a crash then undoes it together with what the handler wrote here, and brings it again. History and
+// a Get or Keys show it, and what PutLater wrote, only once it is.
 type Handler func(ctx context.Context, m Message) error
 
 // Device is a device. Its methods may be called concurrently.
@@ -122,6 +126,7 @@ type Device struct {
 	receipts *receipts
 	inbox    *inbox
 	line     *line
+	taking   sync.Mutex // held from taking messages in until the inbox has them, so that they get there in order
 	stats    stats
 	expiry   expiry
 

@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gorilla/websocket"
 
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
@@ -28,7 +32,9 @@ func testKey(t testing.TB, dir string) KeySource {
 type node struct {
 	*Device
 	t    testing.TB
+	r    *fakeRelay
 	c    Config
+	dead atomic.Bool // cut off for good
 	mu   sync.Mutex
 	got  []Message
 	fail func(Message) error
@@ -40,11 +46,17 @@ type node struct {
 func newNode(t testing.TB, r *fakeRelay, name string, opts ...func(*Config)) *node {
 	t.Helper()
 	dir := t.TempDir()
-	c := Config{Path: filepath.Join(dir, "store"), Key: testKey(t, dir), RelayURL: "ws://relay/", Name: name, Dial: r.dial, Actor: name, DrainTimeout: 2 * time.Second}
-	for _, o := range opts {
-		o(&c)
+	n := &node{t: t, r: r, news: make(chan struct{}, 1)}
+	dial := func(ctx context.Context, url string) (*websocket.Conn, error) {
+		if n.dead.Load() {
+			return nil, net.ErrClosed
+		}
+		return r.dial(ctx, url)
 	}
-	n := &node{t: t, c: c, news: make(chan struct{}, 1)}
+	n.c = Config{Path: filepath.Join(dir, "store"), Key: testKey(t, dir), RelayURL: "ws://relay/", Name: name, Dial: dial, Actor: name, DrainTimeout: 2 * time.Second}
+	for _, o := range opts {
+		o(&n.c)
+	}
 	n.open()
 	t.Cleanup(func() { n.halt(); n.Close() })
 	return n
@@ -123,6 +135,21 @@ func (n *node) texts() []string {
 	var out []string
 	for _, m := range n.got {
 		out = append(out, m.Content.Text())
+	}
+	return out
+}
+
+// distinct is texts without the repetitions that a handler may see after a crash.
+func (n *node) distinct() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var out []string
+	seen := map[messaging.MessageID]bool{}
+	for _, m := range n.got {
+		if !seen[m.ID] {
+			seen[m.ID] = true
+			out = append(out, m.Content.Text())
+		}
 	}
 	return out
 }

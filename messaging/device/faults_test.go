@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	mrand "math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -18,19 +19,111 @@ import (
 	"github.com/parleypay/parley/messaging/wire"
 )
 
-// crash stops the device as a kill does: the store is shut first, so that nothing that was not durable becomes it.
+// crash stops the device as a kill does: nothing that was not durable becomes it, and the relay hears nothing more.
 func (n *node) crash() {
 	n.t.Helper()
-	n.s.db.Close()
-	n.stop()
-	n.stop = nil
-	<-n.done // whatever it says
+	n.kill()()
+}
+
+// kill is crash in two parts, so that a handler can be killed: it ends the line and keeps what the store's files hold at this moment;
+// bury ends the device and leaves the files like that.
+func (n *node) kill() (bury func()) {
+	n.t.Helper()
+	n.dead.Store(true)
+	n.r.sever(n.ID())
+	kept := map[string][]byte{}
+	for _, suffix := range []string{"", "-wal"} {
+		b, err := os.ReadFile(n.c.Path + suffix)
+		if err != nil {
+			n.t.Fatal(err)
+		}
+		kept[suffix] = b
+	}
+	return func() {
+		n.t.Helper()
+		n.s.db.Close()
+		n.stop()
+		n.stop = nil
+		<-n.done // whatever it says
+		for suffix, b := range kept {
+			if err := os.WriteFile(n.c.Path+suffix, b, 0o600); err != nil {
+				n.t.Fatal(err)
+			}
+		}
+	}
 }
 
 func (n *node) recover() *node {
 	n.t.Helper()
+	n.dead.Store(false)
 	n.open()
 	return n.start()
+}
+
+// TestKilledInTheHandler kills the device while its handler has a message: before the message is durable, so that the relay must bring it
+// again, and after the handler's own Put has made it durable.
+func TestKilledInTheHandler(t *testing.T) {
+	for _, put := range []bool{false, true} {
+		t.Run(fmt.Sprintf("put %v", put), func(t *testing.T) {
+			t.Parallel()
+			_, a, b, chat := pair(t)
+			ctx := context.Background()
+			a.say(chat, "before")
+			b.waitTexts("before")
+			history := func() int {
+				h, err := b.History(ctx, chat, 100)
+				if err != nil {
+					t.Error(err)
+				}
+				return len(h)
+			}
+			eventually(t, "durable", func() bool { return history() == 1 })
+			buried := make(chan func(), 1)
+			killed := false
+			b.mu.Lock()
+			b.fail = func(m Message) error {
+				if killed {
+					return nil
+				}
+				if put {
+					if err := b.Put(ctx, "bucket", "key", []byte(m.Content.Text())); err != nil {
+						t.Error(err)
+					}
+				}
+				bury := b.kill()
+				if durable := history() == 2; durable != put {
+					if !durable {
+						t.Error("the handler's Put is durable without the message")
+					}
+					bury = nil // the disk was faster: nothing is proved
+				}
+				killed = true
+				buried <- bury
+				return errors.New("killed")
+			}
+			b.mu.Unlock()
+			a.say(chat, "one")
+			bury := <-buried
+			if bury == nil {
+				t.Skip("the machine was too slow to be killed in time")
+			}
+			bury()
+			b.recover()
+			if durable := history() == 2; durable != put {
+				t.Fatalf("after the crash the message is in the store: %v", durable)
+			}
+			a.say(chat, "two") // the keys are where they were
+			eventually(t, "all messages", func() bool { return slices.Equal(b.distinct(), []string{"before", "one", "two"}) })
+			eventually(t, "durable", func() bool { return history() == 3 })
+			if v, err := b.Get(ctx, "bucket", "key"); put && (err != nil || string(v) != "one") {
+				t.Fatalf("%q, %v", v, err)
+			}
+			b.online()
+			eventually(t, "accepted", func() bool { return a.Stats().Unanswered == 0 })
+			a.out.step(reset) // receipts that died with the process: another copy brings another one
+			eventually(t, "receipts", emptyOutbox(a))
+		})
+	}
 }
 
 func TestReplay(t *testing.T) {
@@ -400,27 +493,14 @@ func TestCrashes(t *testing.T) {
 		if n == b {
 			want = sent[a]
 		}
-		first := func() []string { // the handler may be called twice for one message
-			var out []string
-			seen := map[messaging.MessageID]bool{}
-			n.mu.Lock()
-			defer n.mu.Unlock()
-			for _, m := range n.got {
-				if !seen[m.ID] {
-					seen[m.ID] = true
-					out = append(out, m.Content.Text())
-				}
-			}
-			return out
-		}
-		eventually(t, n.c.Name+" has all", func() bool { return len(first()) >= len(want) })
-		if got := first(); !slices.Equal(got, want) {
+		eventually(t, n.c.Name+" has all", func() bool { return len(n.distinct()) >= len(want) })
+		if got := n.distinct(); !slices.Equal(got, want) {
 			t.Errorf("%s got\n%s, want\n%s", n.c.Name, strings.Join(got, " "), strings.Join(want, " "))
 		}
-		h, err := n.History(context.Background(), chat, 1000)
-		if err != nil || len(h) != len(sent[a])+len(sent[b]) {
-			t.Errorf("%s: history of %d, want %d (%v)", n.c.Name, len(h), len(sent[a])+len(sent[b]), err)
-		}
+		eventually(t, n.c.Name+" has stored all", func() bool {
+			h, err := n.History(context.Background(), chat, 1000)
+			return err == nil && len(h) == len(sent[a])+len(sent[b])
+		})
 	}
 	for _, n := range []*node{a, b} { // receipts that died with a process: another copy brings another one
 		n.online()

@@ -91,6 +91,13 @@ func (b *inbox) start(ctx context.Context) error {
 	return err
 }
 
+// warm reports whether so many messages more will be kept in memory.
+func (b *inbox) warm(more int) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting+more <= inboxWarm
+}
+
 func (b *inbox) add(chat messaging.ChatID, x due) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -229,19 +236,31 @@ func (t *tx) mark(all []mark) error {
 	return nil
 }
 
-// update is store.update with the marks that wait.
+// update is store.update with the marks that wait; ahead is store.ahead with them.
 func (b *inbox) update(ctx context.Context, f func(*tx) error) error {
 	marks := b.takeMarks()
-	err := b.d.s.update(ctx, func(t *tx) error {
-		if err := f(t); err != nil {
-			return err
-		}
-		return t.mark(marks)
-	})
+	err := b.d.s.update(ctx, marking(f, marks))
 	if err != nil {
 		b.putMarks(marks)
 	}
 	return err
+}
+
+func (b *inbox) ahead(ctx context.Context, f func(*tx) error) (durable func() error, err error) {
+	marks := b.takeMarks()
+	if durable, err = b.d.s.ahead(ctx, marking(f, marks)); err != nil {
+		b.putMarks(marks)
+	}
+	return durable, err
+}
+
+func marking(f func(*tx) error, marks []mark) func(*tx) error {
+	return func(t *tx) error {
+		if err := f(t); err != nil {
+			return err
+		}
+		return t.mark(marks)
+	}
 }
 
 // run writes marks that no transaction took along, until ctx ends.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/parleypay/parley/messaging"
@@ -35,8 +36,12 @@ func (c *cursors) of(class wire.Class) *wire.Cursor {
 	return &c.Durable
 }
 
-// outcome is what a batch did, to be acted on once it is durable.
+// outcome is what a batch did, to be acted on once it is durable; due and receipts before.
 type outcome struct {
+	cursors cursors
+	acks    map[wire.Class]bool
+	durable func() error // waits
+
 	due       []dueIn
 	receipts  []messageName  // to be given
 	events    []outbox.Event // receipts that were got, members that left
@@ -58,9 +63,44 @@ type messageName struct {
 	id   messaging.MessageID
 }
 
-// receive takes deliveries in until ctx ends: a batch is one transaction, with the keys it used up, the messages, and the cursor.
-// Only when that is durable does the relay get its ack, the sender its receipt and the handler its message.
+// takenMost bounds the batches that were taken in and are not durable yet.
+const takenMost = 16
+
+// receive takes deliveries in until ctx ends: a batch is one piece of a transaction, with the keys it used up, the messages, and the
+// cursor. The handler gets its messages before that is durable, so that what it writes shares the fsync: a crash undoes both, and the
+// relay delivers again what it has no ack for. The ack waits for the disk.
 func (d *Device) receive(ctx context.Context, l *session) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	taken := make(chan *outcome, takenMost)
+	var settling sync.WaitGroup
+	settling.Go(func() {
+		for r := range taken {
+			if err := r.durable(); err != nil {
+				fail(err)
+				continue
+			}
+			for _, class := range []wire.Class{wire.Durable, wire.Memory} {
+				if r.acks[class] {
+					l.post(&wire.Ack{Class: class, Cursor: *r.cursors.of(class)})
+				}
+			}
+			if len(r.joined) > 0 {
+				d.line.spawn(func(ctx context.Context) { d.restock(ctx, l) })
+			}
+			d.settle(ctx, r)
+		}
+	})
+	err := d.takeIn(ctx, l, taken)
+	close(taken)
+	settling.Wait()
+	if cause := context.Cause(ctx); err == nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	return err
+}
+
+func (d *Device) takeIn(ctx context.Context, l *session, taken chan<- *outcome) error {
 	for {
 		var batch []*wire.Deliver
 		select {
@@ -78,36 +118,51 @@ func (d *Device) receive(ctx context.Context, l *session) error {
 				break more
 			}
 		}
-		var r *outcome
-		var c cursors
-		err := d.inbox.update(ctx, func(t *tx) (err error) {
-			r, c, err = d.apply(t, batch)
-			return err
-		})
+		r, err := d.take(ctx, batch)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
-		acks := map[wire.Class]bool{}
-		for _, dv := range batch {
-			acks[dv.Class] = true
-		}
-		for _, class := range []wire.Class{wire.Durable, wire.Memory} {
-			if acks[class] {
-				l.post(&wire.Ack{Class: class, Cursor: *c.of(class)})
-			}
-		}
-		d.after(ctx, r)
-		if len(r.joined) > 0 {
-			d.line.spawn(func(ctx context.Context) { d.restock(ctx, l) })
-		}
+		taken <- r
 	}
 }
 
-// after does what a durable batch asks for.
-func (d *Device) after(ctx context.Context, r *outcome) {
+// take takes one batch in and hands it over.
+func (d *Device) take(ctx context.Context, batch []*wire.Deliver) (r *outcome, err error) {
+	d.taking.Lock()
+	defer d.taking.Unlock()
+	durable, err := d.inbox.ahead(ctx, func(t *tx) (err error) {
+		r, err = d.apply(t, batch)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.durable = durable
+	if len(r.changed)+len(r.joined) > 0 || !d.inbox.warm(len(r.due)) { // the handler will look at the chat, or the inbox for the message
+		if err := durable(); err != nil {
+			return nil, err
+		}
+	}
+	d.handOver(r)
+	return r, nil
+}
+
+// handOver gives the handler its messages and notes the receipts to be given: a receipt leaves the device with an update of its own,
+// which is never durable without what ran before it. d.taking is locked.
+func (d *Device) handOver(r *outcome) {
+	for _, n := range r.receipts {
+		d.receipts.add(n.chat, n.id)
+	}
+	for _, x := range r.due {
+		d.inbox.add(x.chat, x.due)
+	}
+}
+
+// settle does the rest of what a batch asks for, once it is durable.
+func (d *Device) settle(ctx context.Context, r *outcome) {
 	d.stats.received.Add(r.received)
 	d.stats.duplicates.Add(r.duplicates)
 	d.stats.bad.Add(r.bad)
@@ -118,9 +173,6 @@ func (d *Device) after(ctx context.Context, r *outcome) {
 		d.trace("message thrown away", "")
 	}
 	d.expiry.soon(r.expires)
-	for _, n := range r.receipts {
-		d.receipts.add(n.chat, n.id)
-	}
 	if len(r.events) > 0 {
 		d.out.step(r.events...)
 	}
@@ -140,30 +192,27 @@ func (d *Device) after(ctx context.Context, r *outcome) {
 			})
 		}
 	}
-	for _, x := range r.due {
-		d.inbox.add(x.chat, x.due)
-	}
 }
 
 // apply takes a batch in. It fails only when the store does: a bad message is counted and forgotten, and stops nothing else.
-func (d *Device) apply(t *tx, batch []*wire.Deliver) (*outcome, cursors, error) {
-	r := &outcome{}
-	var c cursors
-	if _, err := t.getMeta("cursors", &c); err != nil {
-		return nil, c, err
+func (d *Device) apply(t *tx, batch []*wire.Deliver) (*outcome, error) {
+	r := &outcome{acks: map[wire.Class]bool{}}
+	if _, err := t.getMeta("cursors", &r.cursors); err != nil {
+		return nil, err
 	}
 	for _, dv := range batch {
-		at := c.of(dv.Class)
+		r.acks[dv.Class] = true
+		at := r.cursors.of(dv.Class)
 		if at.Incarnation == dv.Cursor.Incarnation && dv.Cursor.Seq <= at.Seq {
 			r.duplicates++
 			continue
 		}
 		if err := d.applyOne(t, r, dv.Kind, dv.Group, dv.Head, incoming{dv.Body, dv.At, dv.Expires}); err != nil {
-			return nil, c, err
+			return nil, err
 		}
 		*at = dv.Cursor
 	}
-	return r, c, t.putMeta("cursors", c)
+	return r, t.putMeta("cursors", r.cursors)
 }
 
 // incoming is a body with the relay's times, in Unix milliseconds.

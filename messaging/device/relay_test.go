@@ -323,6 +323,16 @@ func (r *fakeRelay) cut() {
 	}
 }
 
+// sever ends the connection of one device.
+func (r *fakeRelay) sever(id messaging.DeviceID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if b := r.boxes[id]; b != nil && b.conn != nil {
+		b.conn.close()
+		b.conn = nil
+	}
+}
+
 // loseStore is a relay whose disk died: mailboxes and logs are empty, and the incarnation is another.
 func (r *fakeRelay) loseStore() {
 	r.mu.Lock()

@@ -189,13 +189,22 @@ type tx struct {
 // update runs f in a transaction; it is durable when update returns nil. f must not touch anything outside that a second run, or
 // none, would make wrong.
 func (s *store) update(ctx context.Context, f func(*tx) error) error {
-	return s.db.Update(ctx, func(t *sqlitedb.Tx) error {
+	return s.db.Update(ctx, s.writing(f))
+}
+
+// ahead runs f and returns before it is durable; see sqlitedb.Ahead.
+func (s *store) ahead(ctx context.Context, f func(*tx) error) (durable func() error, err error) {
+	return s.db.Ahead(ctx, s.writing(f))
+}
+
+func (s *store) writing(f func(*tx) error) func(*sqlitedb.Tx) error {
+	return func(t *sqlitedb.Tx) error {
 		x := &tx{Tx: t, s: s, writes: true}
 		if err := f(x); err != nil {
 			return err
 		}
 		return x.failed
-	})
+	}
 }
 
 // view runs f on a snapshot.

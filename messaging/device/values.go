@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-
-	"github.com/parleypay/parley/internal/sqlitedb"
 )
 
 // value is an application's value in its row.
@@ -44,13 +42,7 @@ func (d *Device) PutLater(values ...Value) error {
 	if err := checkValues(values); err != nil {
 		return err
 	}
-	d.s.db.Later(func(t *sqlitedb.Tx) error {
-		x := &tx{Tx: t, s: d.s}
-		if err := d.putAll(x, values); err != nil {
-			return err
-		}
-		return x.failed
-	})
+	d.s.db.Later(d.s.writing(func(t *tx) error { return d.putAll(t, values) }))
 	return nil
 }
 
