@@ -63,6 +63,14 @@ func TestStatusSaysWhetherItIsApproved(t *testing.T) {
 	}
 }
 
+func TestReasonsInWords(t *testing.T) {
+	for reason, want := range map[string]string{"AC03": "rejected (AC03: the payee's account does not exist)", "ZZ99": "rejected (ZZ99)", "": "rejected"} {
+		if got := Status(sdk.Payment{Status: lifecycle.Rejected, Reason: reason}); got != want {
+			t.Errorf("%q reads %q", reason, got)
+		}
+	}
+}
+
 func TestCommandsWithoutAnything(t *testing.T) {
 	var out bytes.Buffer
 	s := &Session{In: strings.NewReader("\n/help\nhello\n/pay\n/approve\n/open xyz\n/quit\nnot reached\n"), Out: &out}
