@@ -79,6 +79,9 @@ func (s *step) transferReceived(e TransferReceived) error {
 // repeated answers a transfer that is delivered again: with the same answer if it is the same transfer, never with a second credit.
 func (s *step) repeated(e TransferReceived) error {
 	p := s.p
+	if id := recordFor(*p, e); id != e.Record {
+		return &OtherRecordError{id}
+	}
 	if p.Side != lifecycle.Creditor || !s.bound() {
 		return nil
 	}

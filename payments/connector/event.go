@@ -176,6 +176,13 @@ func foreignRecord(x Execution) payments.IntentID {
 	return foreignID("transfer", string(x.From), string(x.UETR), string(x.EndToEnd), x.TransactionID)
 }
 
+// OtherRecordError is the error of Step for a transfer that is not the one of this record. It belongs to another, and nothing changed.
+type OtherRecordError struct{ Record payments.IntentID }
+
+func (e *OtherRecordError) Error() string {
+	return "connector: the transfer belongs to the record " + string(e.Record)
+}
+
 // recordFor returns the record of a transfer whose end-to-end id is that of first. Anybody can send a cent with the end-to-end id of an
 // intent, or what is refused: the transfer that pays the intent must not be refused for it, and gets a record of its own. A second
 // transfer of the whole amount, while the first may be credited, is a duplicate.
