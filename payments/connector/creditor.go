@@ -167,8 +167,7 @@ func (s *step) creditor(ev Event) error {
 func (s *step) confirmed(e StatusReceived) error {
 	p := s.p
 	// The message id is the sender's choice and may be one of ours: without an id of the transaction nothing says which is meant.
-	if e.Original != p.Execution.MessageID || (e.EndToEnd == "" && e.UETR == "") || (e.EndToEnd != "" && e.EndToEnd != p.Execution.EndToEnd) ||
-		(e.UETR != "" && e.UETR != p.Execution.UETR) {
+	if !e.names(p) || (e.EndToEnd == "" && e.UETR == "") {
 		return s.mismatch(e)
 	}
 	s.trace("pacs.002 received", e.Status+" "+e.Meaning.String())

@@ -94,6 +94,7 @@ type (
 		Original  string              // OrgnlMsgId; must name our message
 		EndToEnd  payments.EndToEndID // empty if the message has none
 		UETR      payments.UETR       // empty if the message has none
+		Amount    payments.Amount     // of the original, zero if the message has none
 		MessageID string
 		Report    Evidence
 	}
@@ -121,6 +122,12 @@ type (
 		At   time.Time // as it was armed; a timer that was moved since is ignored
 	}
 )
+
+// names reports whether a status that names the payment's message says nothing else against being about its transfer.
+func (e *StatusReceived) names(p *Payment) bool {
+	return p.Execution.MessageID != "" && e.Original == p.Execution.MessageID && (e.EndToEnd == "" || e.EndToEnd == p.Execution.EndToEnd) &&
+		(e.UETR == "" || e.UETR == p.Execution.UETR) && (e.Amount == payments.Amount{} || e.Amount == p.Amount)
+}
 
 // SendResult is what is known after a message was handed to the transport.
 type SendResult uint8

@@ -219,7 +219,7 @@ func (e *Engine) takeStatus(ctx context.Context, d rail.Delivery, m *rail.Messag
 	s := m.Status
 	meaning := e.cfg.Profile.Meaning(e.cfg.Profile.Sender(m), s)
 	return e.toPayments(ctx, d, s.OriginalMessageID, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, Status: meaning.Status,
-		Reason: word(meaning.Reason), Original: s.OriginalMessageID, EndToEnd: s.OriginalEndToEnd, UETR: s.OriginalUETR, MessageID: s.MessageID, Report: ev})
+		Reason: word(meaning.Reason), Original: s.OriginalMessageID, EndToEnd: s.OriginalEndToEnd, UETR: s.OriginalUETR, Amount: s.OriginalAmount, MessageID: s.MessageID, Report: ev})
 }
 
 func (e *Engine) takeRequest(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {
