@@ -42,7 +42,8 @@ type Payment struct {
 	RequestHash intent.Hash
 
 	// Status is what is known on the word of the own bank. Presented means that the bank has not taken an approval; see Approved.
-	// Unknown means that the money may have moved: never pay again, the bank is finding out.
+	// Unknown means that the money may have moved: never pay again, the bank is finding out. A payee's own bank speaks of money that
+	// has come and of nothing else: that a payment failed, a payee knows only from the payer (PayerSays, or its refusal in the chat).
 	Status lifecycle.State
 	Reason string // why, as an ISO or own code such as "AC03"; optional
 

@@ -32,7 +32,11 @@ func part[T any](name string, args []string, in io.Reader, out, errs io.Writer, 
 		fmt.Fprintf(out, "%s: nothing is wrong\n", *path)
 		return exitOK
 	}
-	ctx, stop := node.UntilSignal(context.Background())
+	until := node.UntilSignal
+	if *events {
+		until = node.UntilTerminated
+	}
+	ctx, stop := until(context.Background())
 	defer stop()
 	var options node.Options
 	if *events {

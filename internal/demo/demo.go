@@ -210,9 +210,12 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 	select {
 	case final = <-st.ended:
 	case err := <-person:
+		if errors.Is(err, terminal.ErrQuit) {
+			err = errors.New("the payer left before the payment ended")
+		}
 		return Result{}, err
 	case <-ctx.Done():
-		return Result{}, fmt.Errorf("the payment has not ended: %w", ctx.Err())
+		return Result{}, fmt.Errorf("interrupted before the payment ended: %w", ctx.Err())
 	}
 	if st.s.account == nothing { // of a request that its program did not make the shop knows nothing
 		st.awaitShop(ctx)

@@ -54,6 +54,15 @@ func UntilSignal(parent context.Context) (context.Context, context.CancelFunc) {
 	return ctx, stop
 }
 
+// UntilTerminated is UntilSignal for a child of another program: SIGINT is ignored. A terminal's Ctrl-C reaches the child too, and it is
+// for the parent to stop its children in the right order.
+func UntilTerminated(parent context.Context) (context.Context, context.CancelFunc) {
+	signal.Ignore(syscall.SIGINT)
+	ctx, stop := signal.NotifyContext(parent, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	return ctx, stop
+}
+
 // Line is one line of a child's standard output, as JSONLines writes it: an event, or the announcement that the part is ready.
 type Line struct {
 	Ready *Ready       `json:"ready,omitempty"`

@@ -162,7 +162,7 @@ func TestEverythingWrongIsSaid(t *testing.T) {
 	_, err := ReadRail(write("rail.yaml", "listen: 127.0.0.1:0\nrail: fednow\nparticipants:\n  - {id: \"1\", token: a, prefundd: \"1\"}\nrules: [{action: {do: dance}}]\nmonitor: 0.0.0.0:1\n"))
 	wantAll(t, err, "rail.yaml:4: participants[0].prefundd: unknown key", "rail.yaml:4: participants[0].id:", "rail.yaml:4: participants[0].token:", "rail.yaml:5: rules[0].action:", "rail.yaml:6: monitor:")
 	_, err = ReadRelay(write("relay.yaml", "lisen: x\nstore: here\nmonitor: 0.0.0.0:1\nttl_max: 1ms\ntokens_file: none\n"))
-	wantAll(t, err, "relay.yaml: listen: is required", "relay.yaml:1: lisen: unknown key", "relay.yaml:3: monitor:", "TTLMax", "relay.yaml:5: tokens_file:")
+	wantAll(t, err, "relay.yaml: listen: is required", "relay.yaml:1: lisen: unknown key", "relay.yaml:3: monitor:", "ttl_max must be", "relay.yaml:5: tokens_file:")
 }
 
 func wantAll(t *testing.T, err error, texts ...string) {

@@ -22,7 +22,7 @@ type RailFile struct {
 func ReadRail(path string) (RailFile, error) {
 	var f RailFile
 	src := config.Read(path, &f)
-	beside(path, &f.ArchiveDir)
+	beside(path, &f.ArchiveDir, &f.Store)
 	checkAddresses(src, f.Listen, f.Monitor)
 	var joined interface{ Unwrap() []error }
 	switch err := f.Config.Validate(); {

@@ -49,11 +49,25 @@ func ReadRelay(path string) (relay.Config, error) {
 	}
 	if c.MetricsAddr = ""; c.StoreDir != "" { // what the file itself shows is reported above, with its line
 		if err := c.Check(); err != nil {
-			src.Faultf("", "%v", err)
+			relayFaults(src, err)
 		}
 	}
 	c.MetricsAddr = f.Monitor
 	return c, src.Err()
+}
+
+// relayFaults reports what relay.Config finds wrong, by the names that the file has for it.
+func relayFaults(src *config.Source, err error) {
+	names := strings.NewReplacer("UnsafeTempStore", "unsafe_temp_store", "StoreDir", "store", "StoreMaxBytes", "store_max_bytes", "TTLMax and MemoryTTLMax", "ttl_max",
+		" and MemoryMaxBytes 1 MiB", "", "Jurisdiction", "jurisdiction")
+	for line := range strings.Lines(err.Error()) {
+		text := names.Replace(strings.TrimSpace(strings.TrimPrefix(line, "relay: ")))
+		key, _, _ := strings.Cut(text, " ")
+		if !src.Has(key) {
+			key = ""
+		}
+		src.Faultf(key, "%s", text)
+	}
 }
 
 // RunRelay runs a relay until ctx ends and what it has begun is finished.

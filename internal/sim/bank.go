@@ -448,7 +448,7 @@ func (b *bank) fromRail(d delivery) {
 		side = lifecycle.Creditor
 	}
 	b.step(journal.Key{Intent: connector.RecordID(m.X), Side: side}, connector.StatusReceived{Meaning: m.Meaning, Status: m.Status, Reason: m.Reason,
-		Original: m.X.MessageID, EndToEnd: m.X.EndToEnd, UETR: m.X.UETR, MessageID: d.id, Report: ev}, record, done)
+		Original: m.X.MessageID, EndToEnd: m.X.EndToEnd, UETR: m.X.UETR, Amount: payments.Amount{Minor: m.Minor, Currency: m.Currency}, MessageID: d.id, Report: ev}, record, done)
 }
 
 // arm fires the timers that are due, and comes back for the next.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/connector"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
@@ -27,6 +28,7 @@ var Bugs = []Bug{
 	{"cursor-before-journal", "a rail message is acknowledged before the journal has it"},
 	{"credit-not-idempotent", "the core bank credits again when a call is repeated"},
 	{"contradiction-overwrites", "a late refusal overwrites a settlement"},
+	{"other-amount-counts", "a status about another amount is taken for one about ours"},
 	{"amount-altered", "the transfer says another amount than the mandate"},
 	{"expiry-not-judged", "a mandate is carried out after its expiry"},
 	{"revoked-key-pays", "a key that was revoked between mandate and submission still pays"},
@@ -64,6 +66,9 @@ func (b *bank) mutate(before *connector.Payment, ev connector.Event) connector.E
 		switch {
 		case b.w.bug == "not-found-is-rejection" && e.Meaning == rail.NotFound:
 			e.Meaning = rail.Rejected
+			return e
+		case b.w.bug == "other-amount-counts":
+			e.Amount = payments.Amount{}
 			return e
 		case b.w.bug == "contradiction-overwrites" && e.Meaning == rail.Rejected && before.State == lifecycle.Settled:
 			before.State = lifecycle.Submitted

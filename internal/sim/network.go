@@ -215,6 +215,14 @@ func (n *network) decide(t *transfer, k rail.Kind, reason string) {
 	t.state, t.reason = k, reason
 	n.w.note("rail decides %s: %v %s", t.wire.X.MessageID, k, reason)
 	to := t.wire.X.From
+	opposite := rail.Settled
+	if k == rail.Settled {
+		opposite = rail.Rejected
+	}
+	if n.w.faulty(n.w.faults.railLie) { // somebody else's answer under our ids, before the truth
+		n.enqueue(to, "other-"+t.wire.X.MessageID, railWire{Kind: "pacs.002", X: t.wire.X, Status: statusOf(opposite), Meaning: opposite,
+			Minor: t.wire.Minor + 1, Currency: t.wire.Currency})
+	}
 	if n.w.faulty(n.w.faults.railSilent) {
 		n.w.note("rail stays silent towards the debtor")
 		return
@@ -226,11 +234,7 @@ func (n *network) decide(t *transfer, k rail.Kind, reason string) {
 	}
 	n.report(t, to, k, statusOf(k), reason, false)
 	if n.w.faulty(n.w.faults.railLie) { // behind the truth, in the same queue
-		lie := rail.Settled
-		if k == rail.Settled {
-			lie = rail.Rejected
-		}
-		n.w.after(n.w.between(20*time.Second, 60*time.Second), func() { n.report(t, to, lie, statusOf(lie), "NARR", true) })
+		n.w.after(n.w.between(20*time.Second, 60*time.Second), func() { n.report(t, to, opposite, statusOf(opposite), "NARR", true) })
 	}
 }
 

@@ -28,6 +28,7 @@ type Session struct {
 	Chat   messaging.ChatID  // where text goes at first; zero: /open chooses
 	Sent   func(text string) // is told of each text sent; may be nil
 	Quiet  bool              // somebody else prints what arrives
+	Secret string            // a line that is never sent: the passphrase, typed where none was asked for; empty: none
 
 	mu      sync.Mutex // guards what follows, and Out
 	current messaging.ChatID
@@ -160,6 +161,9 @@ func (s *Session) do(ctx context.Context, line string) error {
 	if chat == (messaging.ChatID{}) {
 		return errors.New("no chat is open; /open ADDRESS opens one, /help says more")
 	}
+	if s.Secret != "" && line == strings.TrimSpace(s.Secret) {
+		return errors.New("that is your passphrase; it was not sent")
+	}
 	if s.Sent != nil {
 		s.Sent(line)
 	}
@@ -195,7 +199,11 @@ func (s *Session) pay(ctx context.Context, word, rest string, id payments.Intent
 		if p, err := s.Client.Payment(ctx, id); err == nil && p.Check == nil && !p.Status.Terminal() {
 			return errors.New("look at it first: /pay asks your bank who is to be paid")
 		}
-		return s.Client.Approve(ctx, id, sdk.ApproveOptions{DespiteNoMatch: rest == "anyway"})
+		err := s.Client.Approve(ctx, id, sdk.ApproveOptions{DespiteNoMatch: rest == "anyway"})
+		if errors.Is(err, sdk.ErrNoMatch) {
+			return errors.New("the account is not the payee's; /decline, or, if you know better, /approve anyway")
+		}
+		return err
 	case "/pay":
 		ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 		defer cancel()
@@ -281,7 +289,26 @@ func Status(p sdk.Payment) string {
 		text = "not confirmed, being checked by your bank; do not pay again"
 	}
 	if p.Reason != "" {
-		text += " (" + content.Clean(p.Reason) + ")"
+		text += " (" + content.Clean(p.Reason)
+		if says, ok := reasons[p.Reason]; ok {
+			text += ": " + says
+		}
+		text += ")"
 	}
 	return text
+}
+
+// reasons says the codes that a payer meets most (ISO 20022 ExternalStatusReason1Code) in words.
+var reasons = map[string]string{
+	"AB05": "the payee's bank did not answer in time",
+	"AB08": "the payee's bank is not reachable",
+	"AC03": "the payee's account does not exist",
+	"AC04": "the payee's account is closed",
+	"AC06": "the payee's account is blocked",
+	"AM02": "the amount is over the limit",
+	"AM04": "not enough money",
+	"AM23": "not enough money",
+	"RC07": "the payee's bank is not on this rail",
+	"RC10": "the payee's bank is not on this rail",
+	"TM01": "too late",
 }

@@ -63,6 +63,26 @@ func TestStatusSaysWhetherItIsApproved(t *testing.T) {
 	}
 }
 
+func TestReasonsInWords(t *testing.T) {
+	for reason, want := range map[string]string{"AC03": "rejected (AC03: the payee's account does not exist)", "ZZ99": "rejected (ZZ99)", "": "rejected"} {
+		if got := Status(sdk.Payment{Status: lifecycle.Rejected, Reason: reason}); got != want {
+			t.Errorf("%q reads %q", reason, got)
+		}
+	}
+}
+
+func TestPassphraseIsNotSent(t *testing.T) {
+	var out bytes.Buffer
+	// A client that is nil panics when it is used: nothing may get so far.
+	s := &Session{In: strings.NewReader("open sesame\n  open sesame \n"), Out: &out, Chat: messaging.ChatID{1}, Secret: "open sesame"}
+	if err := s.Run(context.Background()); !errors.Is(err, ErrQuit) {
+		t.Fatal(err)
+	}
+	if strings.Count(out.String(), "it was not sent") != 2 {
+		t.Errorf("printed %q", out.String())
+	}
+}
+
 func TestCommandsWithoutAnything(t *testing.T) {
 	var out bytes.Buffer
 	s := &Session{In: strings.NewReader("\n/help\nhello\n/pay\n/approve\n/open xyz\n/quit\nnot reached\n"), Out: &out}

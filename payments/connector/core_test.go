@@ -512,8 +512,14 @@ func TestRecordFor(t *testing.T) {
 		"after a no":     {func() Payment { p := first; p.State = lifecycle.Rejected; return p }(), other, true},
 		"same ids":       {func() Payment { p := first; p.State = lifecycle.Rejected; return p }(), func() TransferReceived { x := e; x.Amount.Minor++; return x }(), false},
 	} {
-		if got := recordFor(c.first, c.e); (got != intentID) != c.own {
+		got := recordFor(c.first, c.e)
+		if (got != intentID) != c.own {
 			t.Errorf("%s: %s", name, got)
+		}
+		after, effects, err := Step(creditorCore(), c.first, t0.Add(time.Second), c.e)
+		var other *OtherRecordError
+		if errors.As(err, &other) != c.own || c.own && (other.Record != got || len(effects) > 0 || after.Late != c.first.Late) {
+			t.Errorf("%s: %v, %d effects", name, err, len(effects))
 		}
 	}
 }

@@ -79,6 +79,9 @@ func (s *step) transferReceived(e TransferReceived) error {
 // repeated answers a transfer that is delivered again: with the same answer if it is the same transfer, never with a second credit.
 func (s *step) repeated(e TransferReceived) error {
 	p := s.p
+	if id := recordFor(*p, e); id != e.Record {
+		return &OtherRecordError{id}
+	}
 	if p.Side != lifecycle.Creditor || !s.bound() {
 		return nil
 	}
@@ -167,8 +170,7 @@ func (s *step) creditor(ev Event) error {
 func (s *step) confirmed(e StatusReceived) error {
 	p := s.p
 	// The message id is the sender's choice and may be one of ours: without an id of the transaction nothing says which is meant.
-	if e.Original != p.Execution.MessageID || (e.EndToEnd == "" && e.UETR == "") || (e.EndToEnd != "" && e.EndToEnd != p.Execution.EndToEnd) ||
-		(e.UETR != "" && e.UETR != p.Execution.UETR) {
+	if !e.names(p) || (e.EndToEnd == "" && e.UETR == "") {
 		return s.mismatch(e)
 	}
 	s.trace("pacs.002 received", e.Status+" "+e.Meaning.String())

@@ -373,8 +373,7 @@ func (s *step) restore() error {
 // statusReceived takes the rail's word about our transfer.
 func (s *step) statusReceived(e StatusReceived) error {
 	p := s.p
-	if p.Execution.MessageID == "" || e.Original != p.Execution.MessageID ||
-		(e.EndToEnd != "" && e.EndToEnd != p.Execution.EndToEnd) || (e.UETR != "" && e.UETR != p.Execution.UETR) {
+	if !e.names(p) {
 		return s.mismatch(e)
 	}
 	if p.State == lifecycle.Submitting && e.Meaning != rail.NotFound && e.Meaning != rail.Ignored { // the message has arrived

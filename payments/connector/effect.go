@@ -107,7 +107,7 @@ type CaseKind string
 const (
 	CaseUnknown       CaseKind = "unknown"               // enquiries are used up, the outcome is open
 	CaseContradiction CaseKind = "contradiction"         // the rail said two things that cannot both be true
-	CaseMismatch      CaseKind = "mismatch"              // a status names our message with other ids
+	CaseMismatch      CaseKind = "mismatch"              // a status names our message with other ids or another amount
 	CaseReturn        CaseKind = "return-expected"       // refused after ACWP: the money comes back as a pacs.004
 	CaseBlocked       CaseKind = "blocked"               // frozen at the payee's bank
 	CaseRestoredPaid  CaseKind = "restored-then-settled" // the payer has the money back and the payee has it too

@@ -94,6 +94,7 @@ type (
 		Original  string              // OrgnlMsgId; must name our message
 		EndToEnd  payments.EndToEndID // empty if the message has none
 		UETR      payments.UETR       // empty if the message has none
+		Amount    payments.Amount     // of the original, zero if the message has none
 		MessageID string
 		Report    Evidence
 	}
@@ -121,6 +122,12 @@ type (
 		At   time.Time // as it was armed; a timer that was moved since is ignored
 	}
 )
+
+// names reports whether a status that names the payment's message says nothing else against being about its transfer.
+func (e *StatusReceived) names(p *Payment) bool {
+	return p.Execution.MessageID != "" && e.Original == p.Execution.MessageID && (e.EndToEnd == "" || e.EndToEnd == p.Execution.EndToEnd) &&
+		(e.UETR == "" || e.UETR == p.Execution.UETR) && (e.Amount == payments.Amount{} || e.Amount == p.Amount)
+}
 
 // SendResult is what is known after a message was handed to the transport.
 type SendResult uint8
@@ -167,6 +174,13 @@ func RecordID(x Execution) payments.IntentID {
 
 func foreignRecord(x Execution) payments.IntentID {
 	return foreignID("transfer", string(x.From), string(x.UETR), string(x.EndToEnd), x.TransactionID)
+}
+
+// OtherRecordError is the error of Step for a transfer that is not the one of this record. It belongs to another, and nothing changed.
+type OtherRecordError struct{ Record payments.IntentID }
+
+func (e *OtherRecordError) Error() string {
+	return "connector: the transfer belongs to the record " + string(e.Record)
 }
 
 // recordFor returns the record of a transfer whose end-to-end id is that of first. Anybody can send a cent with the end-to-end id of an

@@ -16,6 +16,7 @@ import (
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/railsim"
 )
 
 // foreign sends a transfer to the shop as another bank's system would make it, which knows nothing of this software's rules.
@@ -138,6 +139,20 @@ func TestUnrecordableStepStopsNothingElse(t *testing.T) {
 		w.foreign("EVIL", func(in *rail.TransferInput) { in.Amount.Minor = 66_60 })
 		w.until("a case", func() bool { return slices.Contains(w.cases(w.shopBank), "failed-message") })
 		w.ends(w.pay(10_00), lifecycle.Settled)
+	})
+}
+
+// A status that names another amount than ours says nothing certain about our transfer: the rail is asked, and a person looks at it.
+func TestStatusAboutAnotherAmount(t *testing.T) {
+	onRails(t, func(t *testing.T, name string) {
+		w := newWorld(t, name, options{sim: func(c *railsim.Config) {
+			c.Rules = []railsim.Rule{{Match: railsim.Match{Amount: "17.00"}, Action: railsim.Action{Do: "amount"}}}
+		}})
+		p := w.ends(w.pay(17_00), lifecycle.Settled)
+		if p.Enquiries != 1 || !slices.Contains(w.cases(w.payerBank), "mismatch") { // it took the answer to a question, which names no amount
+			t.Errorf("%d enquiries, cases %v", p.Enquiries, w.cases(w.payerBank))
+		}
+		w.audit()
 	})
 }
 

@@ -1,12 +1,14 @@
 package connector
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/lifecycle"
 	"github.com/parleypay/parley/payments/rail"
@@ -104,6 +106,23 @@ func TestAlteredMessageIsFound(t *testing.T) {
 	if err := r.compare(p, nil); !errors.Is(err, ErrAltered) {
 		t.Error("no transfer at all passes")
 	}
+}
+
+// Whatever another bank's customer writes, the statement about it can be signed.
+func FuzzPrintable(f *testing.F) {
+	for _, s := range []string{"", " ", "cafe\u0301", "\u202e", "\xff", "\ufb1d\u0301\u0316", "a\u200d\u0301", "\u1100\u1161", "\u00a0 x", "000000000000000000000000000000000\u06a30"} {
+		f.Add(s)
+	}
+	st := NewStatements("bank", ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	f.Fuzz(func(t *testing.T, s string) {
+		p := Payment{Amount: amount, Creditor: creditor, Reference: s, Execution: Execution{EndToEnd: payments.EndToEndID(s)}}
+		if _, err := st.Statement(p, Notify{Kind: NoticeCredited, At: t0}); err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+		if _, err := (bankStatements{"bank", ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}).refusal(intent.MediaCheck, "", &Refusal{0, "x", s}, t0); err != nil {
+			t.Errorf("%q: %v", s, err)
+		}
+	})
 }
 
 func TestOutboxBodies(t *testing.T) {

@@ -169,13 +169,6 @@ func (e *Engine) bury(ctx context.Context, d rail.Delivery, inbox *journal.Inbox
 func (e *Engine) takeTransfer(ctx context.Context, m *rail.Message, ev Evidence, inbox *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.008.received")
 	event := transferEvent(m, ev)
-	first, err := e.Payment(ctx, journal.Key{Intent: event.Record, Side: lifecycle.Creditor})
-	if err != nil {
-		e.readFailed(ctx, err)
-		return err
-	}
-	event.Record = recordFor(first, event)
-	key := journal.Key{Intent: event.Record, Side: lifecycle.Creditor}
 	info, err := e.lookUp(ctx, event.Creditor.Account)
 	var refused *CoreError
 	switch {
@@ -193,7 +186,14 @@ func (e *Engine) takeTransfer(ctx context.Context, m *rail.Message, ev Evidence,
 			return err
 		}
 	}
-	return e.apply(ctx, key, event, extra{inbox: inbox})
+	key := journal.Key{Intent: event.Record, Side: lifecycle.Creditor}
+	err = e.apply(ctx, key, event, extra{inbox: inbox})
+	var other *OtherRecordError
+	if errors.As(err, &other) {
+		event.Record, key.Intent = other.Record, other.Record
+		err = e.apply(ctx, key, event, extra{inbox: inbox})
+	}
+	return err
 }
 
 // lookUp asks the core bank for an account, a few times within the time that an answer to the rail allows.
@@ -219,7 +219,7 @@ func (e *Engine) takeStatus(ctx context.Context, d rail.Delivery, m *rail.Messag
 	s := m.Status
 	meaning := e.cfg.Profile.Meaning(e.cfg.Profile.Sender(m), s)
 	return e.toPayments(ctx, d, s.OriginalMessageID, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, Status: meaning.Status,
-		Reason: word(meaning.Reason), Original: s.OriginalMessageID, EndToEnd: s.OriginalEndToEnd, UETR: s.OriginalUETR, MessageID: s.MessageID, Report: ev})
+		Reason: word(meaning.Reason), Original: s.OriginalMessageID, EndToEnd: s.OriginalEndToEnd, UETR: s.OriginalUETR, Amount: s.OriginalAmount, MessageID: s.MessageID, Report: ev})
 }
 
 func (e *Engine) takeRequest(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {

@@ -3,6 +3,7 @@ package intent
 import (
 	"crypto/ed25519"
 	"time"
+	"unicode/utf8"
 
 	"github.com/parleypay/parley/payments"
 )
@@ -367,7 +368,7 @@ func readRefusal(r *reader) Refusal {
 // endToEnd returns an end-to-end id: Max35Text of the characters that rails carry. Incoming ones are not always ours.
 func (r *reader) endToEnd(required bool) payments.EndToEndID {
 	v, ok := r.lookup("end_to_end_id", kindString, required)
-	if ok && (len(v.text) > 35 || v.text == "" || !visible(v.text)) {
+	if ok && (utf8.RuneCountInString(v.text) > 35 || v.text == "" || !visible(v.text)) {
 		r.fail("end_to_end_id", "is not 1 to 35 visible characters")
 	}
 	return payments.EndToEndID(v.text)

@@ -79,17 +79,18 @@ func scanRecord(scan func(...any) error) (r Record, err error) {
 
 // Payment implements Journal.
 func (j *SQLite) Payment(ctx context.Context, k Key) (r Record, err error) {
-	return r, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		r, err = scanRecord(func(dest ...any) error {
 			return tx.QueryRow(`SELECT `+recordColumns+` FROM payments WHERE intent = ? AND side = ?`, []any{string(k.Intent), string(k.Side)}, dest...)
 		})
 		return err
 	})
+	return r, err
 }
 
 // List implements Journal.
 func (j *SQLite) List(ctx context.Context, f Filter) (rs []Record, err error) {
-	return rs, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		var after int64
 		if f.After != (Key{}) {
 			if err := tx.QueryRow(`SELECT id FROM payments WHERE intent = ? AND side = ?`, []any{string(f.After.Intent), string(f.After.Side)}, &after); err != nil {
@@ -116,6 +117,7 @@ func (j *SQLite) List(ctx context.Context, f Filter) (rs []Record, err error) {
 			return err
 		})
 	})
+	return rs, err
 }
 
 const eventColumns = `e.seq, e.at, e.type, e.src, e.dst, e.evidence_kind, e.evidence_hash, e.data, e.hash`
@@ -128,7 +130,7 @@ func scanEvent(scan func(...any) error, more ...any) (e Event, err error) {
 
 // Events implements Journal.
 func (j *SQLite) Events(ctx context.Context, k Key) (es []Event, err error) {
-	return es, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		prev := firstPrev(k)
 		return each(tx, `SELECT `+eventColumns+` FROM events e JOIN payments p ON p.id = e.payment WHERE p.intent = ? AND p.side = ? ORDER BY e.seq`,
 			[]any{string(k.Intent), string(k.Side)}, func(rows *sql.Rows) error {
@@ -138,11 +140,12 @@ func (j *SQLite) Events(ctx context.Context, k Key) (es []Event, err error) {
 				return err
 			})
 	})
+	return es, err
 }
 
 // Find implements Journal.
 func (j *SQLite) Find(ctx context.Context, key IndexKey) (ks []Key, err error) {
-	return ks, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		return each(tx, `SELECT p.intent, p.side FROM index_keys i JOIN payments p ON p.id = i.payment WHERE i.value = ? AND i.kind = ? ORDER BY i.id`,
 			[]any{key.Value, key.Kind}, func(rows *sql.Rows) error {
 				var k Key
@@ -155,6 +158,7 @@ func (j *SQLite) Find(ctx context.Context, key IndexKey) (ks []Key, err error) {
 				return nil
 			})
 	})
+	return ks, err
 }
 
 const outboxColumns = `o.name, o.kind, o.dest, o.body, o.not_before, coalesce(p.intent, ''), coalesce(p.side, ''), o.at, o.attempts, o.error, o.done`
@@ -210,19 +214,20 @@ func (j *SQLite) LeaseOutbox(ctx context.Context, l Lease) (rows []OutboxRow, er
 
 // OutboxRow implements Journal.
 func (j *SQLite) OutboxRow(ctx context.Context, id string) (row OutboxRow, err error) {
-	return row, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		row, err = scanOutbox(func(dest ...any) error {
 			return tx.QueryRow(`SELECT `+outboxColumns+outboxTables+`WHERE o.name = ?`, []any{id}, dest...)
 		})
 		return err
 	})
+	return row, err
 }
 
 // NextOutbox implements Journal.
 func (j *SQLite) NextOutbox(ctx context.Context, kind string, now time.Time) (at time.Time, ok bool, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return at, ok, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		return each(tx, `SELECT name, not_before FROM outbox WHERE done = 0 AND kind = ? ORDER BY not_before, id LIMIT ?`,
 			[]any{kind, 1 + len(j.leased)}, func(rows *sql.Rows) error {
 				var id string
@@ -236,11 +241,12 @@ func (j *SQLite) NextOutbox(ctx context.Context, kind string, now time.Time) (at
 				return nil
 			})
 	})
+	return at, ok, err
 }
 
 // Timers implements Journal.
 func (j *SQLite) Timers(ctx context.Context, until time.Time, n int) (ts []TimerRow, err error) {
-	return ts, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		return each(tx, `SELECT p.intent, p.side, t.name, t.at FROM timers t JOIN payments p ON p.id = t.payment WHERE t.at <= ? ORDER BY t.at, p.intent, p.side, t.name LIMIT ?`,
 			[]any{nanos(until), cmp.Or(max(n, 0), 1000)}, func(rows *sql.Rows) error {
 				var t TimerRow
@@ -249,11 +255,12 @@ func (j *SQLite) Timers(ctx context.Context, until time.Time, n int) (ts []Timer
 				return err
 			})
 	})
+	return ts, err
 }
 
 // NextTimer implements Journal.
 func (j *SQLite) NextTimer(ctx context.Context) (at time.Time, ok bool, err error) {
-	return at, ok, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		var n sql.NullInt64
 		err := tx.QueryRow(`SELECT min(at) FROM timers`, nil, &n)
 		if ok = n.Valid; ok {
@@ -261,11 +268,13 @@ func (j *SQLite) NextTimer(ctx context.Context) (at time.Time, ok bool, err erro
 		}
 		return err
 	})
+	return at, ok, err
 }
 
 // InboxSeen implements Journal.
 func (j *SQLite) InboxSeen(ctx context.Context, e InboxEntry) (seen bool, err error) {
-	return seen, j.view(ctx, func(tx *sqlitedb.Tx) error { seen, err = inboxSeen(tx, e); return err })
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error { seen, err = inboxSeen(tx, e); return err })
+	return seen, err
 }
 
 func inboxSeen(tx *sqlitedb.Tx, e InboxEntry) (bool, error) {
@@ -284,7 +293,7 @@ func inboxSeen(tx *sqlitedb.Tx, e InboxEntry) (bool, error) {
 
 // Claim implements Journal.
 func (j *SQLite) Claim(ctx context.Context, c Claim) (owner Key, taken bool, err error) {
-	return owner, taken, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		err := tx.QueryRow(`SELECT coalesce(p.intent, ''), coalesce(p.side, '') FROM claims c LEFT JOIN payments p ON p.id = c.payment WHERE c.value = ? AND c.kind = ?`,
 			[]any{c.Value, c.Kind}, &owner.Intent, &owner.Side)
 		taken = err == nil
@@ -293,6 +302,7 @@ func (j *SQLite) Claim(ctx context.Context, c Claim) (owner Key, taken bool, err
 		}
 		return err
 	})
+	return owner, taken, err
 }
 
 // LimitUsed implements Journal.
@@ -321,7 +331,7 @@ func (j *SQLite) optional(ctx context.Context, query, name string, dest any) err
 
 // Balances implements Journal.
 func (j *SQLite) Balances(ctx context.Context) (bs []Balance, err error) {
-	return bs, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		return each(tx, `SELECT account, currency, minor FROM balances ORDER BY account, currency`, nil, func(rows *sql.Rows) error {
 			var b Balance
 			err := rows.Scan(&b.Account, &b.Amount.Currency, &b.Amount.Minor)
@@ -329,11 +339,12 @@ func (j *SQLite) Balances(ctx context.Context) (bs []Balance, err error) {
 			return err
 		})
 	})
+	return bs, err
 }
 
 // Cases implements Journal.
 func (j *SQLite) Cases(ctx context.Context, all bool, n int) (cs []Case, err error) {
-	return cs, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		return each(tx, `SELECT c.name, c.kind, c.detail, coalesce(p.intent, ''), coalesce(p.side, ''), c.at, coalesce(x.at, 0), coalesce(x.resolution, '')
 			FROM cases c LEFT JOIN case_closes x ON x.name = c.name LEFT JOIN payments p ON p.id = c.payment
 			WHERE ? OR x.id IS NULL ORDER BY c.id LIMIT ?`, []any{all, cmp.Or(max(n, 0), 1000)}, func(rows *sql.Rows) error {
@@ -343,11 +354,13 @@ func (j *SQLite) Cases(ctx context.Context, all bool, n int) (cs []Case, err err
 			return err
 		})
 	})
+	return cs, err
 }
 
 // Code implements Journal.
 func (j *SQLite) Code(ctx context.Context, id string) (c Code, err error) {
-	return c, j.view(ctx, func(tx *sqlitedb.Tx) error { c, err = readCode(tx, id); return err })
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error { c, err = readCode(tx, id); return err })
+	return c, err
 }
 
 func readCode(tx *sqlitedb.Tx, id string) (Code, error) {
@@ -375,17 +388,18 @@ func scanKey(scan func(...any) error) (k EnrolledKey, err error) {
 
 // EnrolledKey implements Journal.
 func (j *SQLite) EnrolledKey(ctx context.Context, kid string) (k EnrolledKey, err error) {
-	return k, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		k, err = scanKey(func(dest ...any) error {
 			return tx.QueryRow(`SELECT `+keyColumns+` FROM registry WHERE kid = ? ORDER BY id DESC LIMIT 1`, []any{kid}, dest...)
 		})
 		return err
 	})
+	return k, err
 }
 
 // EnrolledKeys implements Journal.
 func (j *SQLite) EnrolledKeys(ctx context.Context, owner string) (ks []EnrolledKey, err error) {
-	return ks, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		return each(tx, `SELECT `+keyColumns+` FROM registry r WHERE owner = ? AND id = (SELECT max(id) FROM registry WHERE kid = r.kid)
 			ORDER BY (SELECT min(id) FROM registry WHERE kid = r.kid)`, []any{owner}, func(rows *sql.Rows) error {
 			k, err := scanKey(rows.Scan)
@@ -393,20 +407,22 @@ func (j *SQLite) EnrolledKeys(ctx context.Context, owner string) (ks []EnrolledK
 			return err
 		})
 	})
+	return ks, err
 }
 
 // Nonce implements Journal.
 func (j *SQLite) Nonce(ctx context.Context, nonce string) (n Nonce, err error) {
-	return n, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		err := tx.QueryRow(`SELECT nonce, expires, data FROM nonces WHERE nonce = ?`, []any{nonce}, &n.Nonce, timeColumn{&n.Expires}, &n.Data)
 		n.Data = clone(n.Data)
 		return err
 	})
+	return n, err
 }
 
 // Value implements Journal.
 func (j *SQLite) Value(ctx context.Context, table, key string) (v []byte, err error) {
-	return v, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		var deleted bool
 		if err := tx.QueryRow(`SELECT value, deleted FROM vals WHERE tbl = ? AND key = ? ORDER BY id DESC LIMIT 1`, []any{table, key}, &v, &deleted); err != nil {
 			return err
@@ -417,11 +433,12 @@ func (j *SQLite) Value(ctx context.Context, table, key string) (v []byte, err er
 		v = blob(v)
 		return nil
 	})
+	return v, err
 }
 
 // Values implements Journal.
 func (j *SQLite) Values(ctx context.Context, table, prefix string, n int) (ps []Put, err error) {
-	return ps, j.view(ctx, func(tx *sqlitedb.Tx) error {
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error {
 		return each(tx, `SELECT key, value FROM vals v WHERE tbl = ? AND key >= ? AND substr(key, 1, length(?2)) = ?2 AND deleted = 0
 			AND id = (SELECT max(id) FROM vals WHERE tbl = v.tbl AND key = v.key) ORDER BY key LIMIT ?`,
 			[]any{table, prefix, cmp.Or(max(n, 0), 1000)}, func(rows *sql.Rows) error {
@@ -432,11 +449,13 @@ func (j *SQLite) Values(ctx context.Context, table, prefix string, n int) (ps []
 				return err
 			})
 	})
+	return ps, err
 }
 
 // Head implements Journal.
 func (j *SQLite) Head(ctx context.Context) (h Head, err error) {
-	return h, j.view(ctx, func(tx *sqlitedb.Tx) error { h, err = readHead(tx); return err })
+	err = j.view(ctx, func(tx *sqlitedb.Tx) error { h, err = readHead(tx); return err })
+	return h, err
 }
 
 func readHead(tx *sqlitedb.Tx) (h Head, err error) {

@@ -39,7 +39,7 @@ func ExampleProfile_Encode() {
 			check(err)
 			back, err := p.Decode(wire, rail.ToService)
 			check(err)
-			fmt.Println(r.rail, back.MsgDef(), back.MessageID(), back.Transfer.Amount, "answer awaited until", p.Deadline(now).Format(time.TimeOnly))
+			fmt.Println(r.rail, back.MsgDef(), back.MessageID(), back.Transfer.Amount, "answer awaited until", now.Add(p.AnswerTimeout).Format(time.TimeOnly))
 		}
 	}
 	// Output:

@@ -103,7 +103,6 @@ type Profile struct {
 	GroupLevel             bool     // settlement date, payment type and original message stand at group level
 	TransactionIDRequired  bool     // PmtId/TxId
 	AcceptanceTimeRequired bool     // AccptncDtTm, set by NewTransfer
-	RejectAfterAccepted    bool     // a positive answer short of settlement may still be followed by RJCT
 	ReturnDef              string   // definition of the rail's pacs.004
 	Yes                    string   // see AnswerYes
 	ParticipantStatus      []string // what a participant may say in a pacs.002
@@ -201,20 +200,6 @@ func (p *Profile) WithoutRules(names ...string) *Profile {
 	}
 	return &c
 }
-
-// Deadline is when a payment sent at that time counts as unknown if no final answer has come.
-func (p *Profile) Deadline(sent time.Time) time.Time { return sent.Add(p.AnswerTimeout) }
-
-// Enquiry returns when the n-th enquiry (from 0) about a payment sent at that time is due, and false when the ladder has ended.
-func (p *Profile) Enquiry(sent time.Time, n int) (time.Time, bool) {
-	if n < 0 || n >= len(p.Ladder) {
-		return time.Time{}, false
-	}
-	return p.Deadline(sent).Add(p.Ladder[n]), true
-}
-
-// CaseAt is when a payment sent at that time and still unknown becomes an operator's case.
-func (p *Profile) CaseAt(sent time.Time) time.Time { return p.Deadline(sent).Add(p.CaseAfter) }
 
 // AnswerYes is the status with which the creditor's bank accepts a payment on this rail.
 func (p *Profile) AnswerYes() string { return p.Yes }

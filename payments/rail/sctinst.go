@@ -29,7 +29,6 @@ func sctinst() *Profile {
 		GroupLevel:             true,
 		TransactionIDRequired:  true,
 		AcceptanceTimeRequired: true,
-		RejectAfterAccepted:    true,
 		ReturnDef:              "pacs.004.001.09",
 		Yes:                    "ACCP",
 		ParticipantStatus:      []string{"ACCP", "RJCT"},

@@ -113,7 +113,8 @@ func (b *Bot) OnPaid(h PaymentHandler) {
 }
 
 // OnPayment registers the handler of every visible change of a payment the bot takes part in, also of those where no money moved.
-// Payment.Status says what is known and Payment.Credited whether the own bank has confirmed it. It is retried like OnPaid.
+// Payment.Credited says whether the own bank has the money, Payment.Status what is known on its word, and Payment.PayerSays what the
+// payer's receipt says: the only news of a payment that failed. It is retried like OnPaid.
 func (b *Bot) OnPayment(h PaymentHandler) {
 	b.mustNotRun()
 	if b.payment != nil {

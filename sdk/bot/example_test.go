@@ -13,6 +13,7 @@ import (
 	"github.com/parleypay/parley/internal/platform"
 	"github.com/parleypay/parley/messaging/device"
 	"github.com/parleypay/parley/payments/intent"
+	"github.com/parleypay/parley/payments/lifecycle"
 	"github.com/parleypay/parley/sdk"
 	"github.com/parleypay/parley/sdk/bot"
 )
@@ -28,7 +29,9 @@ func Example() {
 	b.Use(bot.RateLimit(20, time.Minute), func(next bot.Handler) bot.Handler {
 		return func(c *bot.Ctx) error {
 			err := next(c)
-			fmt.Printf("shop: %s, error %v\n", c.Event(), err)
+			if c.Payment() == nil {
+				fmt.Printf("shop: %s, error %v\n", c.Event(), err)
+			}
 			return err
 		}
 	})
@@ -41,6 +44,13 @@ func Example() {
 	})
 	b.OnPaid(func(c *bot.Ctx, p *sdk.Payment) error {
 		return c.Replyf("One %s for %s, coming up!", p.Title(), p.Amount)
+	})
+
+	b.OnPayment(func(c *bot.Ctx, p *sdk.Payment) error {
+		if p.Status == lifecycle.Declined || p.PayerSays == lifecycle.Rejected {
+			return c.Reply("Another time, then.")
+		}
+		return nil
 	})
 
 	heard := make(chan string, 1)
@@ -76,7 +86,6 @@ func Example() {
 	// shop: text, error <nil>
 	// payer hears: Say /buy flat white
 	// shop: command /buy, error <nil>
-	// shop: paid, error <nil>
 	// payer hears: One flat white for USD 4.50, coming up!
 }
 

@@ -30,13 +30,16 @@ var letters = strings.NewReplacer("ß", "ss", "æ", "ae", "œ", "oe", "ø", "o",
 // pairs are the usual spellings of letters with marks in two letters: "Müller" is also written "Mueller".
 var pairs = strings.NewReplacer("ä", "ae", "ö", "oe", "ü", "ue", "å", "aa", "ø", "oe")
 
-// fillers are titles and legal forms, which people leave out; they never make the difference.
-var fillers = map[string]bool{
-	"mr": true, "mrs": true, "ms": true, "dr": true, "prof": true, "herr": true, "frau": true, "mme": true, "sr": true, "sra": true,
-	"gmbh": true, "ag": true, "kg": true, "ug": true, "ohg": true, "se": true, "sa": true, "sas": true, "sarl": true, "srl": true, "spa": true,
-	"bv": true, "nv": true, "ab": true, "as": true, "oy": true, "ltd": true, "limited": true, "llc": true, "inc": true, "corp": true, "co": true, "plc": true,
-	"and": true, "und": true, "et": true, "the": true,
-}
+// fillers are titles and legal forms, which people leave out: a missing one makes no difference. Two that are not the same do: "Example
+// GmbH" is another company than "Example AG". The value is what is compared, nothing for words that never matter.
+var fillers = func() map[string]string {
+	m := map[string]string{"limited": "ltd", "and": "", "und": "", "et": "", "the": ""}
+	for _, w := range strings.Fields("mr mrs ms dr prof herr frau mme sr sra " +
+		"gmbh ag kg ug ohg se sa sas sarl srl spa bv nv ab as oy ltd llc inc corp co plc") {
+		m[w] = w
+	}
+	return m
+}()
 
 // Compare says how alike two names are. It is symmetric.
 func Compare(a, b string) Result {
@@ -85,8 +88,12 @@ func compare(a, b []string) Result {
 	if slices.Equal(a, b) || strings.Join(a, "") == strings.Join(b, "") {
 		return Same
 	}
-	a, b = core(a), core(b)
+	a, formsA := core(a)
+	b, formsB := core(b)
 	if slices.Equal(a, b) || strings.Join(a, "") == strings.Join(b, "") {
+		if formsA != "" && formsB != "" && formsA != formsB {
+			return Close
+		}
 		return Same
 	}
 	if near(strings.Join(a, ""), strings.Join(b, "")) {
@@ -101,13 +108,19 @@ func compare(a, b []string) Result {
 	return max(aligned(a, b), aligned(b, a))
 }
 
-// core returns the words without titles and legal forms, unless nothing else is left.
-func core(words []string) []string {
-	kept := slices.DeleteFunc(slices.Clone(words), func(w string) bool { return fillers[w] })
-	if len(kept) == 0 {
-		return words
+// core returns the words without titles and legal forms, and these; unless nothing else is left.
+func core(words []string) (kept []string, forms string) {
+	for _, w := range words {
+		if form, filler := fillers[w]; !filler {
+			kept = append(kept, w)
+		} else if form != "" {
+			forms += form + " "
+		}
 	}
-	return kept
+	if len(kept) == 0 {
+		return words, ""
+	}
+	return kept, forms
 }
 
 // aligned reports Close when every word of the shorter name has its own counterpart in the longer one, at least one of them in full

@@ -24,6 +24,13 @@ func TestCompare(t *testing.T) {
 		{"Łukasz Kowalski", "Lukasz Kowalski", Same},
 		{"Søren Åberg", "Soeren Aaberg", Same},
 
+		{"Example Coffee Limited", "Example Coffee Ltd.", Same},
+		{"The Example Coffee", "Example and Coffee", Same},
+
+		{"Example Coffee GmbH", "Example Coffee AG", Close}, // another company
+		{"Example Coffee GmbH & Co. KG", "Example Coffee KG", Close},
+		{"Mr Example Person", "Mrs Example Person", Close},
+		{"Se Example", "Sa Example", Close},
 		{"Example Cofee", "Example Coffee", Close},
 		{"Example Coffee", "Exmaple Coffee", Close},
 		{"E. Mustermann", "Erika Mustermann", Close},
