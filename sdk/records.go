@@ -1,6 +1,7 @@
 package sdk
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
@@ -24,12 +25,12 @@ type record struct {
 	Status lifecycle.State
 	Reason string `json:",omitempty"`
 
-	Request []byte // JWS
-	Check   []byte `json:",omitempty"` // JWS, the latest
-	Mandate []byte `json:",omitempty"` // JWS
-	Refusal []byte `json:",omitempty"` // JWS, about the latest check or mandate
-	Receipt []byte `json:",omitempty"` // JWS, the latest
-	Credit  []byte `json:",omitempty"` // JWS
+	Request jws // JWS
+	Check   jws `json:",omitempty"` // JWS, the latest
+	Mandate jws `json:",omitempty"` // JWS
+	Refusal jws `json:",omitempty"` // JWS, about the latest check or mandate
+	Receipt jws `json:",omitempty"` // JWS, the latest
+	Credit  jws `json:",omitempty"` // JWS
 
 	Seq       uint64          `json:",omitempty"` // of the latest receipt
 	Final     bool            `json:",omitempty"` // the bank has said how it ended; a no of one's own gives way when money moves all the same
@@ -40,6 +41,12 @@ type record struct {
 	// the news yet; another message with the same content is a repetition.
 	By map[string]messaging.MessageID `json:",omitempty"`
 }
+
+// jws is a signed object as it is. It is text, and stands in JSON as such.
+type jws []byte
+
+func (j jws) MarshalText() ([]byte, error)  { return j, nil }
+func (j *jws) UnmarshalText(b []byte) error { *j = bytes.Clone(b); return nil }
 
 // bring notes that a message brought a piece of news, unless another did before.
 func (r *record) bring(news string, by messaging.MessageID) {

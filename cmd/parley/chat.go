@@ -45,7 +45,7 @@ func chatCommand(args []string, in io.Reader, out, errs io.Writer) int {
 		fmt.Fprintln(errs, "parley chat: PARLEY_PASSPHRASE is not set; it protects your store, and you give it again when you approve a payment")
 		return exitUsage
 	}
-	session := &terminal.Session{In: in, Out: out}
+	session := &terminal.Session{In: in, Out: out, Secret: passphrase}
 	config := sdk.Config{Store: *store, Key: device.Passphrase(passphrase), Relay: *relay, Name: *name, Log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Unlock: func(ctx context.Context, p sdk.Payment) ([]string, error) {
 			typed, err := session.Ask(ctx, fmt.Sprintf("  to pay %s, give your passphrase:", p.Amount))

@@ -6,6 +6,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"strconv"
@@ -158,6 +159,24 @@ func TestMoneyIsNeverAFloat(t *testing.T) {
 			}
 			return true
 		})
+	}
+}
+
+// TestPicture wants every package in the picture of docs/architecture.md.
+func TestPicture(t *testing.T) {
+	picture, err := os.ReadFile(filepath.Join("..", "..", "docs", "architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := map[string]bool{}
+	for _, word := range strings.FieldsFunc(string(picture), func(r rune) bool { return r == ' ' || r == ',' || r == '\n' }) {
+		words[word] = true
+	}
+	for _, s := range sources(t) {
+		if !words[s.dir] {
+			t.Errorf("package %s is not in docs/architecture.md", s.dir)
+			words[s.dir] = true
+		}
 	}
 }
 

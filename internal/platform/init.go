@@ -39,12 +39,12 @@ func Init(dir, railName, program string) (commands string, err error) {
 
 # the shop: a bot; ready when it says "enrolled at its bank"
 PARLEY_NAME="%[4]s" PARLEY_STORE=%[1]s/shop PARLEY_RELAY=ws://127.0.0.1:7410 PARLEY_BANK=@%[1]s/shop-bank/contact \
-  PARLEY_ENROL_CODE=%[2]s PARLEY_ADDRESS_TO=%[1]s/shop.address go run ./examples/coffee
+  PARLEY_ENROL_CODE=%[2]s PARLEY_ADDRESS_TO=%[1]s/shop.address COFFEE_CURRENCY=%[6]s go run ./examples/coffee
 
 # the payer: you; then say /buy flat white
 PARLEY_PASSPHRASE="choose your own" %[5]s chat -name Payer -store %[1]s/payer -relay ws://127.0.0.1:7410 \
   -bank @%[1]s/payer-bank/contact -code %[3]s -open @%[1]s/shop.address
-`, dir, w.ShopCodes[0], w.PayerCodes[0], w.Shop.Name, program), nil
+`, dir, w.ShopCodes[0], w.PayerCodes[0], w.Shop.Name, program, w.Currency), nil
 }
 
 // temporary reports whether dir, which need not exist, lies in the system's folder for temporary files.

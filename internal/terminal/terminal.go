@@ -28,6 +28,7 @@ type Session struct {
 	Chat   messaging.ChatID  // where text goes at first; zero: /open chooses
 	Sent   func(text string) // is told of each text sent; may be nil
 	Quiet  bool              // somebody else prints what arrives
+	Secret string            // a line that is never sent: the passphrase, typed where none was asked for; empty: none
 
 	mu      sync.Mutex // guards what follows, and Out
 	current messaging.ChatID
@@ -159,6 +160,9 @@ func (s *Session) do(ctx context.Context, line string) error {
 	}
 	if chat == (messaging.ChatID{}) {
 		return errors.New("no chat is open; /open ADDRESS opens one, /help says more")
+	}
+	if s.Secret != "" && line == strings.TrimSpace(s.Secret) {
+		return errors.New("that is your passphrase; it was not sent")
 	}
 	if s.Sent != nil {
 		s.Sent(line)

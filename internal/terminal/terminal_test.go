@@ -71,6 +71,18 @@ func TestReasonsInWords(t *testing.T) {
 	}
 }
 
+func TestPassphraseIsNotSent(t *testing.T) {
+	var out bytes.Buffer
+	// A client that is nil panics when it is used: nothing may get so far.
+	s := &Session{In: strings.NewReader("open sesame\n  open sesame \n"), Out: &out, Chat: messaging.ChatID{1}, Secret: "open sesame"}
+	if err := s.Run(context.Background()); !errors.Is(err, ErrQuit) {
+		t.Fatal(err)
+	}
+	if strings.Count(out.String(), "it was not sent") != 2 {
+		t.Errorf("printed %q", out.String())
+	}
+}
+
 func TestCommandsWithoutAnything(t *testing.T) {
 	var out bytes.Buffer
 	s := &Session{In: strings.NewReader("\n/help\nhello\n/pay\n/approve\n/open xyz\n/quit\nnot reached\n"), Out: &out}

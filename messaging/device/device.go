@@ -126,6 +126,7 @@ type Device struct {
 	receipts *receipts
 	inbox    *inbox
 	line     *line
+	cursors  cursors    // as in the store; used in transactions that write only
 	taking   sync.Mutex // held from taking messages in until the inbox has them, so that they get there in order
 	stats    stats
 	expiry   expiry
@@ -210,6 +211,9 @@ func (c Config) withDefaults() Config {
 func (d *Device) load(ctx context.Context) error {
 	var id identity
 	err := d.s.update(ctx, func(t *tx) error {
+		if _, err := t.getMeta("cursors", &d.cursors); err != nil {
+			return err
+		}
 		found, err := t.getMeta("identity", &id)
 		if err != nil || found {
 			return err

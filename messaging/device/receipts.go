@@ -18,7 +18,7 @@ import (
 // The delay costs nobody anything: a receipt only lets the sender forget its copy. Each one that rides along saves two commits to disk
 // at either end, and two at the relay.
 const (
-	receiptDelay = 300 * time.Millisecond
+	receiptDelay = time.Second
 	receiptMost  = 64 // in one message
 	receiptTTL   = 24 * time.Hour
 )

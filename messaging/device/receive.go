@@ -196,10 +196,7 @@ func (d *Device) settle(ctx context.Context, r *outcome) {
 
 // apply takes a batch in. It fails only when the store does: a bad message is counted and forgotten, and stops nothing else.
 func (d *Device) apply(t *tx, batch []*wire.Deliver) (*outcome, error) {
-	r := &outcome{acks: map[wire.Class]bool{}}
-	if _, err := t.getMeta("cursors", &r.cursors); err != nil {
-		return nil, err
-	}
+	r := &outcome{cursors: d.cursors, acks: map[wire.Class]bool{}}
 	for _, dv := range batch {
 		r.acks[dv.Class] = true
 		at := r.cursors.of(dv.Class)
@@ -212,7 +209,11 @@ func (d *Device) apply(t *tx, batch []*wire.Deliver) (*outcome, error) {
 		}
 		*at = dv.Cursor
 	}
-	return r, t.putMeta("cursors", r.cursors)
+	if err := t.putMeta("cursors", r.cursors); err != nil {
+		return nil, err
+	}
+	d.cursors = r.cursors // should this be undone, the store has failed, and the device stops
+	return r, nil
 }
 
 // incoming is a body with the relay's times, in Unix milliseconds.
@@ -262,14 +263,16 @@ func (d *Device) applyMessage(t *tx, r *outcome, env mlsgroup.Envelope, in incom
 	chat := env.Chat
 	sum := sha256.Sum256(in.Body)
 	hash := sum[:16]
-	var known []byte
-	if found, err := t.row(`SELECT id FROM message INDEXED BY message_hash WHERE hash = ? AND chat = ?`, []any{hash, chat[:]}, &known); err != nil {
-		return err
-	} else if found { // the receipt got lost
-		r.receipts = append(r.receipts, messageName{chat, messaging.MessageID(known)})
-		return errKnown
-	}
 	o, err := d.mls.Session(t, chat).Open(in.Body)
+	if err != nil && t.failed == nil { // that its key is used up may mean that it was here before, and that the receipt got lost
+		var known []byte
+		if found, e := t.row(`SELECT id FROM message INDEXED BY message_hash WHERE hash = ? AND chat = ?`, []any{hash, chat[:]}, &known); e != nil {
+			return e
+		} else if found {
+			r.receipts = append(r.receipts, messageName{chat, messaging.MessageID(known)})
+			return errKnown
+		}
+	}
 	if err != nil {
 		return err
 	}

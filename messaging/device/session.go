@@ -401,20 +401,20 @@ func (s *session) sync(ctx context.Context) error {
 // remember keeps which store the relay has, also when nothing came from it yet: only so can it say that it is another one next time.
 func (s *session) remember(ctx context.Context, f *wire.Synced) error {
 	return storeFailed(s.d.s.update(ctx, func(t *tx) error {
-		var c cursors
-		if _, err := t.getMeta("cursors", &c); err != nil {
-			return err
-		}
-		before := c
+		c := s.d.cursors
 		for at, now := range map[*wire.Cursor]wire.Cursor{&c.Durable: f.Durable, &c.Memory: f.Memory} {
 			if at.Incarnation != now.Incarnation { // what was delivered may still wait to be taken in: from the start, then
 				*at = wire.Cursor{Incarnation: now.Incarnation}
 			}
 		}
-		if c == before {
+		if c == s.d.cursors {
 			return nil
 		}
-		return t.putMeta("cursors", c)
+		if err := t.putMeta("cursors", c); err != nil {
+			return err
+		}
+		s.d.cursors = c
+		return nil
 	}))
 }
 

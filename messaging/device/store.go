@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS outbox (n INTEGER PRIMARY KEY, chat BLOB NOT NULL, id
 	waiting BLOB NOT NULL, UNIQUE (chat, id));
 CREATE TABLE IF NOT EXISTS early (n INTEGER PRIMARY KEY, chat BLOB NOT NULL, at INTEGER NOT NULL, v BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS early_chat ON early (chat, n);
-CREATE TABLE IF NOT EXISTS value (bucket BLOB NOT NULL, k BLOB NOT NULL, v BLOB NOT NULL, PRIMARY KEY (bucket, k)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS value (n INTEGER PRIMARY KEY, bucket BLOB NOT NULL, k BLOB NOT NULL, v BLOB NOT NULL, UNIQUE (bucket, k)); -- values are long: with rowids, one of 4 KB lies in one page, else in three
 `
 
 // store is the open file with its keys.

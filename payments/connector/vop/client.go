@@ -44,6 +44,10 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	if cfg.HTTP != nil {
 		*c.http = *cfg.HTTP
+	} else { // as many connections are kept as there are checks at once, else most checks would open one of their own
+		tr := http.DefaultTransport.(*http.Transport).Clone()
+		tr.MaxIdleConnsPerHost = 64
+		c.http.Transport = tr
 	}
 	// A redirect would hand a name and an account to an address that is not in the directory.
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
