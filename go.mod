@@ -13,6 +13,7 @@ require (
 	github.com/synadia-io/orbit.go/jetstreamext v0.3.2 // atomic batches and batched reads of JetStream
 	github.com/thomas-vilte/mls-go v1.6.0 // MLS handshakes and primitives, until our own core (RFC 9420)
 	golang.org/x/crypto v0.58.0 // Argon2id and XChaCha20-Poly1305 of the device store
+	golang.org/x/sys v0.49.0 // a terminal that does not show the passphrase
 	golang.org/x/text v0.43.0 // Unicode normalisation of what is signed
 	golang.org/x/time v0.16.0 // token buckets of the relay's limits
 	modernc.org/sqlite v1.61.1 // journal and stores: SQLite without cgo
@@ -40,7 +41,6 @@ require (
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	github.com/synadia-io/orbit.go/natsext v0.1.3 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
-	golang.org/x/sys v0.49.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	modernc.org/libc v1.79.0 // indirect
 	modernc.org/mathutil v1.7.1 // indirect

@@ -48,7 +48,7 @@ func chatCommand(args []string, in io.Reader, out, errs io.Writer) int {
 	session := &terminal.Session{In: in, Out: out, Secret: passphrase}
 	config := sdk.Config{Store: *store, Key: device.Passphrase(passphrase), Relay: *relay, Name: *name, Log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Unlock: func(ctx context.Context, p sdk.Payment) ([]string, error) {
-			typed, err := session.Ask(ctx, fmt.Sprintf("  to pay %s, give your passphrase:", p.Amount))
+			typed, err := session.AskSecret(ctx, fmt.Sprintf("  to pay %s, give your passphrase:", p.Amount))
 			if err != nil {
 				return nil, err
 			}

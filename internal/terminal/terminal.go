@@ -129,6 +129,12 @@ func (s *Session) Ask(ctx context.Context, question string) (string, error) {
 	}
 }
 
+// AskSecret is Ask for what nobody should read over the person's shoulder: a terminal does not show it while it is typed.
+func (s *Session) AskSecret(ctx context.Context, question string) (string, error) {
+	defer silence(s.In)()
+	return s.Ask(ctx, question)
+}
+
 func (s *Session) print(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
