@@ -5,7 +5,6 @@ go 1.26.0
 require (
 	github.com/fxamacker/cbor/v2 v2.10.0 // frames between device and relay: strict, deterministic CBOR (RFC 8949)
 	github.com/goccy/go-yaml v1.19.2 // configuration files: faults with line and key
-	github.com/google/uuid v1.6.0
 	github.com/gorilla/websocket v1.5.3 // both ends of the WebSocket
 	github.com/nats-io/nats-server/v2 v2.15.2 // the relay's store: JetStream, embedded
 	github.com/nats-io/nats.go v1.55.0 // its client
@@ -26,6 +25,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
+	github.com/google/uuid v1.6.0 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect

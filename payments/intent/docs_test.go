@@ -97,3 +97,19 @@ func names(v value) []string {
 	}
 	return out
 }
+
+// TestCodeHashOnThePage compares the worked example of a one-time code's hash.
+func TestCodeHashOnThePage(t *testing.T) {
+	page, err := os.ReadFile(payloadsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const code = "abcd-efgh-jkmn-pqrs"
+	hash, err := HashCode(code)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("`%s` gives `%v`", code, hash); !strings.Contains(string(page), want) {
+		t.Errorf("docs/payloads.md does not say: %s", want)
+	}
+}
