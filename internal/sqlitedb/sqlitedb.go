@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -373,6 +374,7 @@ func (db *DB) run() {
 		select {
 		case j := <-db.queue:
 			waiting = append(waiting, j)
+			runtime.Gosched() // whoever can run now may have something for this commit: the busier the machine, the larger the groups
 		case <-db.due:
 		case <-hold.C:
 			enough = true
