@@ -1,5 +1,10 @@
 package mls
 
+import (
+	"crypto"
+	"io"
+)
+
 // LeafNodeSource says how a leaf came into the tree (RFC 9420 §7.2).
 type LeafNodeSource uint8
 
@@ -107,4 +112,26 @@ func (l *LeafNode) tbs(groupID []byte, index LeafIndex) ([]byte, error) {
 		e.u32(uint32(index))
 	}
 	return e.buf, e.err
+}
+
+// sign sets l's signature by signer, whose public key l carries (RFC 9420 §7.2).
+func (l *LeafNode) sign(random io.Reader, s *suite, signer crypto.Signer, groupID []byte, index LeafIndex) error {
+	tbs, err := l.tbs(groupID, index)
+	if err != nil {
+		return err
+	}
+	l.Signature, err = s.signWithLabel(random, signer, "LeafNodeTBS", tbs)
+	return err
+}
+
+// verifySignature checks l's signature. groupID and index matter only for leaves made in a group (RFC 9420 §7.2).
+func (l *LeafNode) verifySignature(s *suite, groupID []byte, index LeafIndex) error {
+	tbs, err := l.tbs(groupID, index)
+	if err != nil {
+		return err
+	}
+	if err := s.verifyWithLabel(l.SignatureKey, "LeafNodeTBS", tbs, l.Signature); err != nil {
+		return refuseFor(err, "7.3", "signature of leaf node %d", index)
+	}
+	return nil
 }

@@ -19,9 +19,11 @@ func (x nodeIndex) left() nodeIndex    { return x ^ 1<<(x.level()-1) } // of a p
 func (x nodeIndex) right() nodeIndex   { return x ^ 3<<(x.level()-1) } // of a parent node
 func (x nodeIndex) parent() nodeIndex  { k := x.level(); return (x | 1<<k) &^ (1 << (k + 1)) }
 func (x nodeIndex) sibling() nodeIndex { return x ^ 1<<(x.level()+1) }
+
+// contains reports whether y is x or below it.
 func (x nodeIndex) contains(y nodeIndex) bool {
-	k := x.level() + 1
-	return x>>k == y>>k
+	k := x.level()
+	return y.level() <= k && x>>(k+1) == y>>(k+1)
 }
 
 // leaves returns the first leaf below x and the one after the last.
