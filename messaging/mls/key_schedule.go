@@ -37,7 +37,9 @@ func (s *suite) joinerSecret(initSecret, commitSecret, groupContext []byte) []by
 
 // memberSecret returns the secret between joiner_secret and psk_secret (nil for none), from which the welcome secret and the
 // epoch secret come. The caller wipes it.
-func (s *suite) memberSecret(joiner, pskSecret []byte) []byte { return s.extract(joiner, s.orZero(pskSecret)) }
+func (s *suite) memberSecret(joiner, pskSecret []byte) []byte {
+	return s.extract(joiner, s.orZero(pskSecret))
+}
 
 // welcomeKey returns the key (nk bytes) and nonce (nn bytes) that GroupInfo is encrypted with in a Welcome (§12.4.3.1).
 func (s *suite) welcomeKey(member []byte, nk, nn int) (key, nonce []byte) {

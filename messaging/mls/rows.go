@@ -10,18 +10,18 @@ type Row uint8
 
 // The rows of a group. Each is deleted when the secrets in it have been consumed.
 const (
-	RowEpoch    Row = 1 + iota // the current epoch without secrets: GroupContext, tree, transcript; written per commit
-	RowSecrets                 // secrets of the current epoch that members still need; written per commit
-	RowPast                    // what late messages of an earlier epoch need; bounded in number and age
-	RowNode                    // one node of an epoch's secret tree, not yet consumed
-	RowHead                    // ratchet head of one sender: the row written per message, at most 100 bytes
-	RowSkipped                 // key and nonce of a generation that was jumped over
-	RowProposal                // a verified proposal of the current epoch, by reference
-	RowPending                 // the own commit that waits for the delivery service
-	RowUpdate                  // private key of an own Update proposal, until a commit decides
-	RowKeyPackage              // private keys of a key package, by reference; deleted by the join
-	RowPSK                     // an external pre-shared key, by id
-	RowResumption              // resumption secret of a past epoch
+	RowEpoch      Row = 1 + iota // the current epoch without secrets: GroupContext, tree, transcript; written per commit
+	RowSecrets                   // secrets of the current epoch that members still need; written per commit
+	RowPast                      // what late messages of an earlier epoch need; bounded in number and age
+	RowNode                      // one node of an epoch's secret tree, not yet consumed
+	RowHead                      // ratchet head of one sender: the row written per message, at most 100 bytes
+	RowSkipped                   // key and nonce of a generation that was jumped over
+	RowProposal                  // a verified proposal of the current epoch, by reference
+	RowPending                   // the own commit that waits for the delivery service
+	RowUpdate                    // private key of an own Update proposal, until a commit decides
+	RowKeyPackage                // private keys of a key package, by reference; deleted by the join
+	RowPSK                       // an external pre-shared key, by id
+	RowResumption                // resumption secret of a past epoch
 )
 
 // Key names one row of one group. Rows of a client (RowKeyPackage, RowPSK) use ID only. The zero Key names nothing.

@@ -467,4 +467,6 @@ func (t *secretTree) walkHead(tx Tx, leaf uint32, r Ratchet, now int64, all bool
 }
 
 // kept returns how many skipped keys the head knows.
-func (h *ratchetHead) kept() int { return bits.OnesCount64(h.window[0]) + bits.OnesCount64(h.window[1]) }
+func (h *ratchetHead) kept() int {
+	return bits.OnesCount64(h.window[0]) + bits.OnesCount64(h.window[1])
+}
