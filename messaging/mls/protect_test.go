@@ -142,7 +142,7 @@ func (e *testEpoch) seal(t testing.TB, a *AuthenticatedContent, padding Padding)
 
 func TestVectorMessageProtection(t *testing.T) {
 	entries, messages := 0, 0
-	for _, v := range vectorFile[struct {
+	for _, v := range vectors[struct {
 		Suite         CipherSuite `json:"cipher_suite"`
 		GroupID       hexBytes    `json:"group_id"`
 		Epoch         uint64

@@ -3,68 +3,9 @@ package mls
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
-	"os"
-	"path/filepath"
 	"testing"
-
-	"github.com/parleypay/parley/internal/shared"
 )
-
-// hexBytes is a byte string in a vector file: lower-case hexadecimal, or null.
-type hexBytes []byte
-
-func (h *hexBytes) UnmarshalJSON(b []byte) error {
-	var s *string
-	if err := json.Unmarshal(b, &s); err != nil || s == nil {
-		return err
-	}
-	raw, err := hex.DecodeString(*s)
-	*h = raw
-	return err
-}
-
-// vectorFile returns the entries of a vector file of the working group. The folder is $PARLEY_MLS_VECTORS or the shared one; when
-// the file is missing the test is skipped, or fails if CI is set.
-func vectorFile[T any](t testing.TB, name string) []T {
-	t.Helper()
-	var raw []byte
-	if dir := os.Getenv("PARLEY_MLS_VECTORS"); dir != "" {
-		var err error
-		if raw, err = os.ReadFile(filepath.Join(dir, filepath.FromSlash(name))); errors.Is(err, os.ErrNotExist) && os.Getenv("CI") == "" {
-			t.Skipf("%s is not in PARLEY_MLS_VECTORS", name)
-		} else if err != nil {
-			t.Fatal(err)
-		}
-	} else {
-		raw = shared.Read(t, "mls-vectors/"+name)
-	}
-	var list []T
-	if err := json.Unmarshal(raw, &list); err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	return list
-}
-
-// vectorSuite returns the suite of an entry, or nil for one that is refused as unsupported, as it must be for 4 and 6 only.
-func vectorSuite(t testing.TB, id CipherSuite) *suite {
-	t.Helper()
-	s, err := lookupSuite(id)
-	if err != nil {
-		var unsupported *UnsupportedSuiteError
-		if !errors.As(err, &unsupported) {
-			t.Fatalf("suite %d: %v", id, err)
-		}
-		switch id {
-		case 1, 2, 3, 5, 7:
-			t.Fatalf("suite %d is refused: %v", id, err)
-		}
-		return nil
-	}
-	return s
-}
 
 func want(t testing.TB, what string, got, want []byte) {
 	t.Helper()
@@ -98,7 +39,7 @@ func TestVectorKeySchedule(t *testing.T) {
 		} `json:"exporter"`
 	}
 	entries, epochs := 0, 0
-	for _, v := range vectorFile[struct {
+	for _, v := range vectors[struct {
 		Suite   CipherSuite `json:"cipher_suite"`
 		Initial hexBytes    `json:"initial_init_secret"`
 		Epochs  []epoch
@@ -143,7 +84,7 @@ func TestVectorKeySchedule(t *testing.T) {
 
 func TestVectorPSKSecret(t *testing.T) {
 	entries := 0
-	for _, v := range vectorFile[struct {
+	for _, v := range vectors[struct {
 		Suite CipherSuite `json:"cipher_suite"`
 		PSKs  []struct {
 			ID    hexBytes `json:"psk_id"`
@@ -172,7 +113,7 @@ func TestVectorPSKSecret(t *testing.T) {
 
 func TestVectorSecretTree(t *testing.T) {
 	entries, keys := 0, 0
-	for _, v := range vectorFile[struct {
+	for _, v := range vectors[struct {
 		Suite      CipherSuite `json:"cipher_suite"`
 		Encryption hexBytes    `json:"encryption_secret"`
 		SenderData struct {
@@ -237,7 +178,7 @@ func TestVectorSecretTree(t *testing.T) {
 
 func TestVectorTranscriptHashes(t *testing.T) {
 	entries := 0
-	for _, v := range vectorFile[struct {
+	for _, v := range vectors[struct {
 		Suite           CipherSuite `json:"cipher_suite"`
 		ConfirmationKey hexBytes    `json:"confirmation_key"`
 		Content         hexBytes    `json:"authenticated_content"`
