@@ -36,7 +36,11 @@ type leafPolicy struct {
 	lifetimeMax uint64
 }
 
+// newLeafRules returns the rules of a group with those extensions. Without an identity provider nobody can be let in.
 func newLeafRules(s *suite, groupID []byte, extensions Extensions, policy leafPolicy) (*leafRules, error) {
+	if policy.identity == nil {
+		return nil, refuse("5.3.1", "there is no identity provider to validate credentials")
+	}
 	required, err := extensions.requiredCapabilities()
 	if err != nil {
 		return nil, err
