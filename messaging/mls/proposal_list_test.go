@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// testMember is a member of testGroup, or somebody who would like to be one.
-type testMember struct {
+// listMember is a member of listGroup, or somebody who would like to be one.
+type listMember struct {
 	keys   *keyPackageKeys
 	signer crypto.Signer
 }
 
-func newTestMember(t testing.TB, name string, change func(*KeyPackageOptions)) testMember {
+func newListMember(t testing.TB, name string, change func(*KeyPackageOptions)) listMember {
 	t.Helper()
 	signer, err := X25519AES128GCM.GenerateSignatureKey()
 	if err != nil {
@@ -29,17 +29,17 @@ func newTestMember(t testing.TB, name string, change func(*KeyPackageOptions)) t
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testMember{keys, signer}
+	return listMember{keys, signer}
 }
 
-// testGroup returns the state of a group of n members, seen by leaf 0, without secrets.
-func testGroup(t testing.TB, n int) (*groupState, []testMember) {
+// listGroup returns the state of a group of n members, seen by leaf 0, without secrets.
+func listGroup(t testing.TB, n int) (*groupState, []listMember) {
 	t.Helper()
 	s, _ := lookupSuite(X25519AES128GCM)
 	g := &groupState{suite: s}
-	var members []testMember
+	var members []listMember
 	for i := range n {
-		m := newTestMember(t, string(rune('a'+i)), nil)
+		m := newListMember(t, string(rune('a'+i)), nil)
 		members = append(members, m)
 		if i == 0 {
 			g.tree = newTree(s, &m.keys.keyPackage.Leaf)
@@ -54,7 +54,7 @@ func testGroup(t testing.TB, n int) (*groupState, []testMember) {
 	return g, members
 }
 
-var testPolicy = leafPolicy{identity: openIdentity{}, now: 150, lifetimeMax: 100}
+var listPolicy = leafPolicy{identity: openIdentity{}, now: 150, lifetimeMax: 100}
 
 // wantRule fails unless err is a refusal by that section; an empty one means no error.
 func wantRule(t testing.TB, err error, section string) {
@@ -69,7 +69,7 @@ func wantRule(t testing.TB, err error, section string) {
 }
 
 func TestProposalListRules(t *testing.T) {
-	g, members := testGroup(t, 4)
+	g, members := listGroup(t, 4)
 	update := func(i int) *Update { return &Update{members[i].keys.keyPackage.Leaf} }
 	member := func(i uint32) Sender { return Sender{SenderMember, i} }
 	external, outside, newcomer := Sender{Type: SenderNewMemberCommit}, Sender{SenderExternal, 0}, Sender{Type: SenderNewMemberProposal}
@@ -157,8 +157,8 @@ func TestResolveRules(t *testing.T) {
 
 // Key packages that are added, each with exactly one fault.
 func TestAddedKeyPackageRules(t *testing.T) {
-	g, members := testGroup(t, 2)
-	resign := func(m testMember) *KeyPackage {
+	g, members := listGroup(t, 2)
+	resign := func(m listMember) *KeyPackage {
 		k := &m.keys.keyPackage
 		if err := errors.Join(k.Leaf.sign(rand.Reader, g.suite, m.signer, nil, 0), k.sign(rand.Reader, g.suite, m.signer)); err != nil {
 			t.Fatal(err)
@@ -166,17 +166,17 @@ func TestAddedKeyPackageRules(t *testing.T) {
 		return k
 	}
 	plain := func(change func(*KeyPackage)) *KeyPackage {
-		m := newTestMember(t, "new", nil)
+		m := newListMember(t, "new", nil)
 		change(&m.keys.keyPackage)
 		return resign(m)
 	}
 	unsigned := func(change func(*KeyPackage)) *KeyPackage {
-		m := newTestMember(t, "new", nil)
+		m := newListMember(t, "new", nil)
 		change(&m.keys.keyPackage)
 		return &m.keys.keyPackage
 	}
 	made := func(name string, change func(*KeyPackageOptions)) *KeyPackage {
-		return &newTestMember(t, name, change).keys.keyPackage
+		return &newListMember(t, name, change).keys.keyPackage
 	}
 	for _, c := range []struct {
 		name    string
@@ -205,7 +205,7 @@ func TestAddedKeyPackageRules(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			hash, _ := g.tree.hash()
-			_, err := g.apply(&proposalList{adds: []*Add{{*c.k}}}, testPolicy)
+			_, err := g.apply(&proposalList{adds: []*Add{{*c.k}}}, listPolicy)
 			wantRule(t, err, c.section)
 			if after, _ := g.tree.clone().hash(); !bytes.Equal(hash, after) || len(g.tree.leaves) != 2 {
 				t.Error("the group changed")
@@ -213,11 +213,11 @@ func TestAddedKeyPackageRules(t *testing.T) {
 		})
 	}
 	t.Run("two Adds of one client", func(t *testing.T) {
-		_, err := g.apply(&proposalList{adds: []*Add{{*made("new", nil)}, {*made("new", nil)}}}, testPolicy)
+		_, err := g.apply(&proposalList{adds: []*Add{{*made("new", nil)}, {*made("new", nil)}}}, listPolicy)
 		wantRule(t, err, "12.2")
 	})
 	t.Run("a removed client comes back", func(t *testing.T) {
-		a, err := g.apply(&proposalList{removes: []LeafIndex{1}, adds: []*Add{{*made("b", nil)}}}, testPolicy)
+		a, err := g.apply(&proposalList{removes: []LeafIndex{1}, adds: []*Add{{*made("b", nil)}}}, listPolicy)
 		if wantRule(t, err, ""); err == nil && len(a.added) != 1 {
 			t.Error("not added")
 		}
@@ -226,7 +226,7 @@ func TestAddedKeyPackageRules(t *testing.T) {
 		required := mustMarshal(t, &RequiredCapabilities{Proposals: []ProposalType{0xF111}})
 		h := *g
 		h.context.Extensions = Extensions{{ExtensionRequiredCapabilities, required}}
-		_, err := h.apply(&proposalList{adds: []*Add{{*made("new", nil)}}}, testPolicy)
+		_, err := h.apply(&proposalList{adds: []*Add{{*made("new", nil)}}}, listPolicy)
 		wantRule(t, err, "10.1")
 	})
 	t.Run("extensions that members lack", func(t *testing.T) {
@@ -236,13 +236,13 @@ func TestAddedKeyPackageRules(t *testing.T) {
 			{{ExtensionRequiredCapabilities, mustMarshal(t, &RequiredCapabilities{Proposals: []ProposalType{0xF1}})}},
 			{{ExtensionRequiredCapabilities, mustMarshal(t, &RequiredCapabilities{Credentials: []CredentialType{CredentialX509}})}},
 		} {
-			_, err := g.apply(&proposalList{extensions: &GroupContextExtensions{x}}, testPolicy)
+			_, err := g.apply(&proposalList{extensions: &GroupContextExtensions{x}}, listPolicy)
 			wantRule(t, err, "12.1.7")
 		}
 	})
 	t.Run("malformed external sender", func(t *testing.T) {
 		x := mustMarshal(t, externalSenders{{SignatureKey: []byte{1}, Credential: BasicCredential(nil)}})
-		_, err := g.apply(&proposalList{extensions: &GroupContextExtensions{Extensions{{ExtensionExternalSenders, x}}}}, testPolicy)
+		_, err := g.apply(&proposalList{extensions: &GroupContextExtensions{Extensions{{ExtensionExternalSenders, x}}}}, listPolicy)
 		wantRule(t, err, "12.1.8.1")
 	})
 	t.Run("update keeps its encryption key", func(t *testing.T) {
@@ -251,16 +251,16 @@ func TestAddedKeyPackageRules(t *testing.T) {
 		if err := leaf.sign(rand.Reader, g.suite, members[1].signer, g.context.GroupID, 1); err != nil {
 			t.Fatal(err)
 		}
-		_, err := g.apply(&proposalList{updates: []listedUpdate{{1, &leaf}}}, testPolicy)
+		_, err := g.apply(&proposalList{updates: []listedUpdate{{1, &leaf}}}, listPolicy)
 		wantRule(t, err, "7.3")
 	})
 	t.Run("update signed for another leaf", func(t *testing.T) {
-		leaf := newTestMember(t, "b", nil).keys.keyPackage.Leaf
+		leaf := newListMember(t, "b", nil).keys.keyPackage.Leaf
 		leaf.Source, leaf.SignatureKey = SourceUpdate, members[1].keys.keyPackage.Leaf.SignatureKey
 		if err := leaf.sign(rand.Reader, g.suite, members[1].signer, g.context.GroupID, 0); err != nil {
 			t.Fatal(err)
 		}
-		_, err := g.apply(&proposalList{updates: []listedUpdate{{1, &leaf}}}, testPolicy)
+		_, err := g.apply(&proposalList{updates: []listedUpdate{{1, &leaf}}}, listPolicy)
 		wantRule(t, err, "7.3")
 	})
 }
