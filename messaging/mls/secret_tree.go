@@ -119,6 +119,11 @@ func (h *ratchetHead) decode(b []byte, nh int) error {
 	h.next = binary.BigEndian.Uint32(b[1:])
 	h.window[1] = binary.BigEndian.Uint64(b[5:])
 	h.window[0] = binary.BigEndian.Uint64(b[13:])
+	for i := h.next; i < windowGenerations; i++ {
+		if h.has(i) {
+			return errors.New("mls: malformed ratchet head row: a generation before 0")
+		}
+	}
 	copy(h.secret[:], b[21:])
 	return nil
 }
