@@ -293,3 +293,126 @@ func (unwanted) ValidateMember(c Credential, _ SignaturePublicKey) error {
 	}
 	return nil
 }
+
+func TestReplacementRules(t *testing.T) {
+	g := newTestGroup(t, X25519AES128GCM)
+	g.commit(g.members[0], false, 2, nil)
+	by, other := g.members[0], g.members[1]
+	at := other.state.keys.index
+	resigned := func(change func(*LeafNode)) cachedProposal {
+		u := g.update(other)
+		leaf := u.proposal.(*Update).Leaf
+		change(&leaf)
+		if err := leaf.sign(rand.Reader, g.s, other.signer, other.state.context.GroupID, at); err != nil {
+			t.Fatal(err)
+		}
+		u.proposal = &Update{Leaf: leaf}
+		return u
+	}
+	for what, tt := range map[string]struct {
+		change func(*LeafNode)
+		want   string
+	}{
+		"unchanged":                {func(*LeafNode) {}, ""},
+		"encryption key as before": {func(l *LeafNode) { l.EncryptionKey = other.state.tree.leaf(at).EncryptionKey }, "encryption key of the old one"},
+		"key of another member":    {func(l *LeafNode) { l.EncryptionKey = by.state.tree.leaf(g.members[2].state.keys.index).EncryptionKey }, "same encryption key"},
+		"another identity":         {func(l *LeafNode) { l.Credential = BasicCredential([]byte("another")) }, "new credential"},
+		"source commit":            {func(l *LeafNode) { l.Source = SourceCommit }, "source"},
+		"source key package":       {func(l *LeafNode) { l.Source = SourceKeyPackage }, "source"},
+		"credential type lost":     {func(l *LeafNode) { l.Capabilities.Credentials = []CredentialType{CredentialX509} }, "credential type"},
+		"signed for another leaf":  {nil, "signature of leaf node"},
+		"a type others do not support": {func(l *LeafNode) {
+			l.Credential = Credential{Type: CredentialX509, Certificates: [][]byte{{1}}}
+			l.Capabilities.Credentials = []CredentialType{CredentialX509, CredentialBasic}
+		}, "which another member uses"},
+	} {
+		u := cachedProposal{}
+		if tt.change == nil {
+			u = g.update(other)
+			leaf := u.proposal.(*Update).Leaf
+			if err := leaf.sign(rand.Reader, g.s, other.signer, other.state.context.GroupID, at+1); err != nil {
+				t.Fatal(err)
+			}
+			u.proposal = &Update{Leaf: leaf}
+		} else {
+			u = resigned(tt.change)
+		}
+		req := g.request(by)
+		req.byReference = []cachedProposal{u}
+		if what == "a type others do not support" {
+			req.policy.identity = openIdentity{}
+		} else {
+			req.policy.identity = pickyIdentity{}
+		}
+		_, err := by.state.makeCommit(rand.Reader, req)
+		if (tt.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v; want %q", what, err, tt.want)
+		}
+	}
+}
+
+// A joiner refuses a tree that an insider, who can sign a GroupInfo over anything, has forged.
+func TestForgedTreeRefusedByJoiner(t *testing.T) {
+	g := newTestGroup(t, X25519AES128GCM)
+	g.commit(g.members[0], false, 3, nil)
+	g.commit(g.members[2], false, 1, nil)
+	by := g.members[0]
+	g.commit(by, true, 1, nil)
+	for what, tt := range map[string]struct {
+		change func(*ratchetTree)
+		want   string
+	}{
+		"unchanged": {func(*ratchetTree) {}, ""},
+		"parent key": {func(tree *ratchetTree) {
+			for i, p := range tree.parents {
+				if p != nil {
+					q := *p
+					key, _ := g.s.newKeyPair(rand.Reader)
+					q.EncryptionKey = key.PublicKey().Bytes()
+					tree.parents[i] = &q
+					return
+				}
+			}
+		}, "parent-hash valid"},
+		"leaf content": {func(tree *ratchetTree) {
+			l := *tree.leaves[1]
+			l.Credential = BasicCredential([]byte("forged"))
+			tree.leaves[1] = &l
+		}, "signature of leaf node|parent-hash valid"},
+		"leaf twice": {func(tree *ratchetTree) { tree.leaves[3] = tree.leaves[1] }, "same|parent-hash valid|signature"},
+		"unmerged": {func(tree *ratchetTree) {
+			p := *tree.parents[tree.root()/2]
+			p.Unmerged = []LeafIndex{7}
+			tree.parents[tree.root()/2] = &p
+		}, "blank"},
+	} {
+		state := *by.state
+		state.tree = by.state.tree.clone()
+		tt.change(state.tree)
+		clear(state.tree.hashes)
+		hash, err := state.tree.hash()
+		if err != nil {
+			t.Fatal(err)
+		}
+		state.context.TreeHash = hash
+		info, err := state.makeGroupInfo(rand.Reader, by.signer, groupInfoOptions{externalPub: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := g.client()
+		p, err := makeExternalCommit(rand.Reader, externalCommitRequest{info: info, options: testOptions(g.s, c), psk: lookupTestPSK, policy: testPolicy})
+		ok := err != nil && slices.ContainsFunc(strings.Split(tt.want, "|"), func(w string) bool { return strings.Contains(err.Error(), w) })
+		if (tt.want == "") != (err == nil) || err != nil && (!ok || p != nil) {
+			t.Errorf("%s: %v; want %q", what, err, tt.want)
+		}
+	}
+	info, _ := by.state.makeGroupInfo(rand.Reader, by.signer, groupInfoOptions{})
+	if _, err := makeExternalCommit(rand.Reader, externalCommitRequest{info: info, options: testOptions(g.s, g.client()), policy: testPolicy}); err == nil || !strings.Contains(err.Error(), "external_pub") {
+		t.Errorf("no external_pub: %v", err)
+	}
+	info, _ = by.state.makeGroupInfo(rand.Reader, by.signer, groupInfoOptions{externalPub: true})
+	info.Signature[3] ^= 1
+	if _, err := makeExternalCommit(rand.Reader, externalCommitRequest{info: info, options: testOptions(g.s, g.client()), policy: testPolicy}); err == nil || !strings.Contains(err.Error(), "signature of the GroupInfo") {
+		t.Errorf("forged GroupInfo: %v", err)
+	}
+}
