@@ -63,7 +63,7 @@ func (g *groupState) stageCommit(v verifiedContent, in commitInputs) (*stagedCom
 		}
 	}
 	removed := slices.Contains(l.removes, g.keys.index)
-	keys, commitSecret := g.keys, []byte(nil)
+	var commitSecret []byte // all zero when there is no path (§8)
 	next := &groupState{suite: g.suite, tree: a.tree, reInit: l.reInit}
 	context := g.context
 	context.Epoch, context.Extensions = g.context.Epoch+1, a.extensions
@@ -84,7 +84,8 @@ func (g *groupState) stageCommit(v verifiedContent, in commitInputs) (*stagedCom
 	if removed { // what the others agree on from here is not this member's to know
 		return st, nil
 	}
-	if keys, err = g.updatedKeys(a.tree, l, in.updateKey); err != nil {
+	keys, err := g.updatedKeys(a.tree, l, in.updateKey)
+	if err != nil {
 		return nil, err
 	}
 	if commit.Path != nil {

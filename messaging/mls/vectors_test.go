@@ -35,6 +35,9 @@ func readVectorFile(t testing.TB, name string) []byte {
 	if dir == "" {
 		return shared.Read(t, "mls-vectors/"+name)
 	}
+	if _, err := os.Stat(dir); err != nil && os.Getenv("CI") == "" {
+		t.Skipf("PARLEY_MLS_VECTORS names no directory: %v", err)
+	}
 	b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(name)))
 	if err != nil {
 		t.Fatal(err)
