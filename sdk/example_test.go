@@ -2,6 +2,7 @@ package sdk_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -39,8 +40,6 @@ func Example() {
 		return c
 	}
 	shop, payer := open("Example Coffee", world.ShopBank), open("Payer", world.PayerBank)
-	defer shop.Close()
-	defer payer.Close()
 
 	// Handlers come before Run. What they fail with comes again.
 	credited := make(chan bool)
@@ -71,8 +70,8 @@ func Example() {
 		}()
 		return nil
 	})
-	world.run(shop.Run)
-	world.run(payer.Run)
+	world.run(shop)
+	world.run(payer)
 
 	// A one-time code from the bank enrols the device's key, once.
 	_, err := shop.Enrol(ctx, sdk.Payee, world.World.ShopCodes[0])
@@ -113,12 +112,10 @@ func ExampleClient_SendText() {
 		return c
 	}
 	one, other := open("One"), open("Other")
-	defer one.Close()
-	defer other.Close()
 	heard := make(chan sdk.Text, 1)
 	other.OnText(func(_ context.Context, t sdk.Text) error { heard <- t; return nil })
-	world.run(one.Run)
-	world.run(other.Run)
+	world.run(one)
+	world.run(other)
 	check(other.WaitOnline(ctx)) // once, so that others can open a chat with it
 
 	chat, err := one.ChatWith(ctx, other.ID())
@@ -145,7 +142,7 @@ type exampleWorld struct {
 	dir  string
 	key  device.KeySource
 	stop func()
-	run  func(func(context.Context) error) // runs a client until stop
+	run  func(*sdk.Client) // runs a client until stop, and then closes it
 }
 
 func startWorld(ctx context.Context) exampleWorld {
@@ -167,9 +164,9 @@ func startWorld(ctx context.Context) exampleWorld {
 		}
 		check(p.Stop())
 		check(os.RemoveAll(dir))
-	}, func(run func(context.Context) error) {
+	}, func(c *sdk.Client) {
 		clients++
-		go func() { stopped <- run(running) }()
+		go func() { stopped <- errors.Join(c.Run(running), c.Close()) }()
 	}}
 }
 
