@@ -499,8 +499,25 @@ func (w *world) searchCanary(metrics []byte) {
 			w.t.Errorf("%s is in the relay's log", what)
 		}
 	}
-	files := 0
-	err := filepath.WalkDir(filepath.Join(w.dir, "relay"), func(path string, d fs.DirEntry, err error) error {
+	for hit := range w.search(filepath.Join(w.dir, "relay"), needles) {
+		w.t.Errorf("%s is in the relay's file", hit)
+	}
+	if !w.search(filepath.Join(w.dir, platform.PayerBank), needles)["the payer's account"] {
+		w.t.Error("the search does not find the payer's account at the payer's bank, where it must be")
+	}
+	planted := w.t.TempDir()
+	if err := os.WriteFile(filepath.Join(planted, "file"), []byte("x"+w.canary+"y"), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	if !w.search(planted, needles)["the canary"] {
+		w.t.Error("the search does not find a canary that is there")
+	}
+}
+
+// search returns which needles are in the files below dir.
+func (w *world) search(dir string, needles map[string]string) map[string]bool {
+	found, files := map[string]bool{}, 0
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
@@ -511,21 +528,15 @@ func (w *world) searchCanary(metrics []byte) {
 		files++
 		for what, needle := range needles {
 			if bytes.Contains(raw, []byte(needle)) {
-				w.t.Errorf("%s is in the relay's file %s", what, filepath.Base(path))
+				found[what] = true
 			}
 		}
 		return nil
 	})
 	if err != nil || files == 0 {
-		w.t.Errorf("searched %d files of the relay: %v", files, err)
+		w.t.Errorf("searched %d files: %v", files, err)
 	}
-	planted := filepath.Join(w.t.TempDir(), "planted")
-	if err := os.WriteFile(planted, []byte("x"+w.canary+"y"), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
-	if raw, err := os.ReadFile(planted); err != nil || !bytes.Contains(raw, []byte(w.canary)) {
-		w.t.Error("the search does not find what is there")
-	}
+	return found
 }
 
 // part is one process, which can be killed and started again with the same files and port.
