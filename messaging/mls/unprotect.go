@@ -74,6 +74,9 @@ func (m *messageEpoch) openPrivate(tx Tx, p *PrivateMessage, now int64, u *unver
 	if err := d.finish(); err != nil {
 		return err
 	}
+	if p.Type == ContentProposal && a.Content.Proposal.Type() == ProposalSelfRemove {
+		return refuse("12.2", "a SelfRemove in a PrivateMessage, which draft-ietf-mls-extensions does not allow")
+	}
 	var sum byte
 	for _, b := range padding {
 		sum |= b
@@ -96,18 +99,31 @@ func (m *messageEpoch) openPublic(p *PublicMessage, u *unverifiedContent) error 
 	}
 	a := AuthenticatedContent{WireFormat: WireFormatPublicMessage, Content: p.Content, Auth: p.Auth}
 	if c.Sender.Type == SenderMember {
-		if m.membership == nil {
-			return ErrWrongEpoch
-		}
-		tag, err := m.membershipTag(&a)
-		if err != nil {
+		if err := m.checkMembershipTag(&a, p.MembershipTag); err != nil {
 			return err
-		}
-		if !m.suite.verifyMAC(tag, p.MembershipTag) {
-			return refuse("6.2", "membership tag is wrong")
 		}
 	}
 	u.auth = a
+	return nil
+}
+
+// checkMembershipTag checks the tag of a member's PublicMessage, of which an outsider can see no more than the length.
+func (m *messageEpoch) checkMembershipTag(a *AuthenticatedContent, tag []byte) error {
+	switch {
+	case m.outsider && len(tag) == m.suite.nh:
+		return nil
+	case m.outsider:
+		return refuse("6.2", "membership tag of %d octets", len(tag))
+	case m.membership == nil:
+		return ErrWrongEpoch
+	}
+	want, err := m.membershipTag(a)
+	if err != nil {
+		return err
+	}
+	if !m.suite.verifyMAC(want, tag) {
+		return refuse("6.2", "membership tag is wrong")
+	}
 	return nil
 }
 
