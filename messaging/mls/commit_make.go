@@ -25,6 +25,7 @@ type commitRequest struct {
 	use               pskContext
 	psk               pskLookup // of the PSKs proposed
 	policy            leafPolicy
+	allow             func(changeView) error // as in commitInputs
 	// groupInfo says what the GroupInfo for new members has besides the state of the group.
 	groupInfo groupInfoOptions
 }
@@ -105,6 +106,15 @@ func (g *groupState) buildCommit(random io.Reader, req commitRequest, sender Sen
 	}
 	if err := a.rules.checkTree(a.tree, a.changed); err != nil {
 		return nil, err
+	}
+	if req.allow != nil {
+		at := LeafIndex(sender.Index)
+		if update != nil {
+			at = update.sender
+		}
+		if err := req.allow(changeView{sender, at, listed, a.tree, update != nil}); err != nil {
+			return nil, err
+		}
 	}
 	if context.TreeHash, err = a.tree.hash(); err != nil {
 		return nil, err
@@ -281,6 +291,8 @@ type externalCommitRequest struct {
 	psk               pskLookup
 	authenticatedData []byte
 	policy            leafPolicy
+	// allow, if not nil, returns the application's rule for the group as the GroupInfo has it.
+	allow func(*groupState) func(changeView) error
 }
 
 // makeExternalCommit makes the commit by which a client joins a group from its GroupInfo, and the state it will have if the commit
@@ -331,11 +343,15 @@ func makeExternalCommit(random io.Reader, req externalCommitRequest) (*pendingCo
 	if err != nil {
 		return nil, err
 	}
+	var allow func(changeView) error
+	if req.allow != nil {
+		allow = req.allow(g)
+	}
 	return g.buildCommit(random, commitRequest{
 		byValue: proposals, path: true, signer: req.options.Signer, wireFormat: WireFormatPublicMessage,
 		leaf: func(l *LeafNode) {
 			l.Credential, l.Capabilities, l.Extensions = req.options.Credential, capabilities, slices.Clone(req.options.LeafExtensions)
 		},
-		authenticatedData: req.authenticatedData, psk: req.psk, policy: req.policy,
+		authenticatedData: req.authenticatedData, psk: req.psk, policy: req.policy, allow: allow,
 	}, Sender{Type: SenderNewMemberCommit}, initSecret)
 }

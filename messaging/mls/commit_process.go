@@ -13,12 +13,24 @@ type commitInputs struct {
 	// updateKey returns the private key of an own Update proposal, by its public key.
 	updateKey func(HPKEPublicKey) (hpke.PrivateKey, bool)
 	policy    leafPolicy
+	// allow is the application's rule, asked when the public part of the commit has been found valid; nil allows all.
+	allow func(changeView) error
+}
+
+// changeView is what the application's rule judges: the list, and the tree after it with the committer's path.
+type changeView struct {
+	sender Sender
+	at     LeafIndex // the committer's leaf in tree
+	list   []listedProposal
+	tree   *ratchetTree
+	path   bool
 }
 
 // stagedCommit is a commit that was found valid and has changed nothing yet (RFC 9420 §14): the application looks at it, and the
 // state that follows it is taken or dropped.
 type stagedCommit struct {
 	next    *groupState // nil if the commit removes this member
+	tree    *ratchetTree
 	list    *proposalList
 	sender  Sender
 	leaf    LeafIndex // the committer's, in the new tree

@@ -9,7 +9,7 @@ import (
 
 // Errors of messages that are no fault of their sender.
 var (
-	// ErrOwnMessage: a private message of this member came back. Its key was deleted when it was sent.
+	// ErrOwnMessage: a private message of a generation that this member has used came back. Its key was deleted when it was sent.
 	ErrOwnMessage = errors.New("mls: the member's own private message")
 	// ErrWrongEpoch: the message belongs to another epoch than the one it is opened with.
 	ErrWrongEpoch = errors.New("mls: the message belongs to another epoch")
@@ -69,6 +69,10 @@ type messageEpoch struct {
 type unverifiedContent struct {
 	auth AuthenticatedContent
 	step ratchetStep // of a private message: uncommitted
+
+	generation uint32 // of a private message
+	// own: a private message that says it is this member's. If it verifies, the member signed it and its state does not know of it.
+	own bool
 }
 
 // verifiedContent is content whose sender is proven: membership tag or AEAD, and signature (RFC 9420 §6.1). It says nothing of

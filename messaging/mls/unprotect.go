@@ -47,8 +47,13 @@ func (m *messageEpoch) openPrivate(tx Tx, p *PrivateMessage, now int64, u *unver
 	if err := d.finish(); err != nil {
 		return err
 	}
-	if data.Leaf == m.own {
-		return ErrOwnMessage
+	u.generation = data.Generation
+	if u.own = data.Leaf == m.own; u.own { // of a generation that was used there is no key any more to check it with
+		if used, err := m.tree.used(tx, uint32(m.own), ratchetOf(p.Type), data.Generation); err != nil {
+			return err
+		} else if used {
+			return ErrOwnMessage
+		}
 	}
 	if _, err := m.verifyKey(data.Leaf); err != nil { // before any secret of that leaf is derived
 		return refuseFor(err, "6.3.2", "the sender's leaf %d is blank", data.Leaf)
