@@ -55,6 +55,7 @@ type messageEpoch struct {
 	context    []byte // encoded GroupContext, which members sign
 	senderData []byte // sender_data_secret
 	membership []byte // membership_key; nil for a past epoch, which takes no PublicMessage
+	outsider   bool   // somebody who is not in the group: has no membership_key and cannot check membership tags
 	tree       secretTree
 	own        LeafIndex
 	// verifyKey returns the signature key of the leaf, or an error if the leaf is blank or outside the tree.
@@ -144,6 +145,9 @@ func (m *messageEpoch) protectPrivate(tx Tx, random io.Reader, a *AuthenticatedC
 	c := &a.Content
 	if a.WireFormat != WireFormatPrivateMessage || c.Sender != (Sender{SenderMember, uint32(m.own)}) {
 		return nil, refuse("6.3.2", "only the member itself can send a PrivateMessage")
+	}
+	if c.Type == ContentProposal && c.Proposal.Type() == ProposalSelfRemove {
+		return nil, refuse("12.2", "a SelfRemove must be sent as a PublicMessage (draft-ietf-mls-extensions)")
 	}
 	if len(c.Application) > messageMax || len(c.AuthenticatedData) > messageMax {
 		return nil, refuse("6.3.1", "application data of %d octets, authenticated data of %d: at most %d each", len(c.Application), len(c.AuthenticatedData), messageMax)

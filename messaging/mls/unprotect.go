@@ -65,7 +65,13 @@ func (m *messageEpoch) openPrivate(tx Tx, p *PrivateMessage, now int64, u *unver
 	d := newDecoder("PrivateMessageContent", plain)
 	a.Content.decodeContent(d)
 	a.Auth.decodeFor(d, p.Type)
-	return checkPadding(d)
+	if err := checkPadding(d); err != nil {
+		return err
+	}
+	if p.Type == ContentProposal && a.Content.Proposal.Type() == ProposalSelfRemove {
+		return refuse("12.2", "a SelfRemove in a PrivateMessage, which draft-ietf-mls-extensions does not allow")
+	}
+	return nil
 }
 
 // checkPadding checks that what follows the content is all zero (RFC 9420 §6.3.1).
@@ -96,18 +102,31 @@ func (m *messageEpoch) openPublic(p *PublicMessage, u *unverifiedContent) error 
 	}
 	a := AuthenticatedContent{WireFormat: WireFormatPublicMessage, Content: p.Content, Auth: p.Auth}
 	if c.Sender.Type == SenderMember {
-		if m.membership == nil {
-			return ErrWrongEpoch
-		}
-		tag, err := m.membershipTag(&a)
-		if err != nil {
+		if err := m.checkMembershipTag(&a, p.MembershipTag); err != nil {
 			return err
-		}
-		if !m.suite.verifyMAC(tag, p.MembershipTag) {
-			return refuse("6.2", "membership tag is wrong")
 		}
 	}
 	u.auth = a
+	return nil
+}
+
+// checkMembershipTag checks the tag of a member's PublicMessage, of which an outsider can see no more than the length.
+func (m *messageEpoch) checkMembershipTag(a *AuthenticatedContent, tag []byte) error {
+	switch {
+	case m.outsider && len(tag) == m.suite.nh:
+		return nil
+	case m.outsider:
+		return refuse("6.2", "membership tag of %d octets", len(tag))
+	case m.membership == nil:
+		return ErrWrongEpoch
+	}
+	want, err := m.membershipTag(a)
+	if err != nil {
+		return err
+	}
+	if !m.suite.verifyMAC(want, tag) {
+		return refuse("6.2", "membership tag is wrong")
+	}
 	return nil
 }
 
