@@ -14,7 +14,7 @@ type KeyPackageOptions struct {
 	Signer     crypto.Signer // the client's signature key; of the suite's scheme
 	Credential Credential
 	// Capabilities lists what the application supports beyond this package: cipher suites to prefer, extensions, proposals,
-	// credentials. The protocol version, Suite and the type of Credential are added when missing.
+	// credentials. The protocol version, Suite, SelfRemove and the type of Credential are added when missing.
 	Capabilities   Capabilities
 	LeafExtensions Extensions // must be listed in Capabilities unless every client supports them (RFC 9420 §7.2)
 	Extensions     Extensions // likewise
@@ -123,7 +123,7 @@ func (o *KeyPackageOptions) capabilities(random io.Reader) (Capabilities, error)
 		Versions:     including(o.Capabilities.Versions, MLS10),
 		CipherSuites: including(o.Capabilities.CipherSuites, o.Suite),
 		Extensions:   slices.Clone(o.Capabilities.Extensions),
-		Proposals:    slices.Clone(o.Capabilities.Proposals),
+		Proposals:    including(o.Capabilities.Proposals, ProposalSelfRemove),
 		Credentials:  including(o.Capabilities.Credentials, o.Credential.Type),
 	}
 	if o.LastResort {

@@ -295,15 +295,11 @@ func decodePast(s *suite, epoch uint64, row []byte, limits RatchetLimits) (*mess
 	if c.Epoch != epoch || c.Suite != s.id || len(m.senderData) != s.nh || m.tree.depth > 16 || len(keys) != 1<<m.tree.depth {
 		return nil, 0, errors.New("mls: malformed past epoch row")
 	}
-	m.verifyKey = func(l LeafIndex) (*verifyKey, error) {
+	m.verifyKey = func(l LeafIndex) (verifyKey, error) {
 		if int64(l) >= int64(len(keys)) || len(keys[l]) == 0 {
-			return nil, errBlankLeaf
+			return verifyKey{}, errBlankLeaf
 		}
-		key, err := s.parseVerifyKey(keys[l])
-		if err != nil {
-			return nil, err
-		}
-		return &key, nil
+		return s.parseVerifyKey(keys[l])
 	}
 	return m, expires, nil
 }
