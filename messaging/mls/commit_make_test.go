@@ -176,7 +176,7 @@ func (g *testGroup) agree() {
 		for x := s.keys.index.node(); x != s.tree.root(); { // the tree invariant (§4.2)
 			x = x.parent()
 			p := s.tree.parentAt(x)
-			_, have := s.keys.keys[x]
+			_, have := s.keys.key(x)
 			if have != (p != nil && !p.hasUnmerged(s.keys.index)) {
 				g.t.Fatalf("%s, node %d: private key held: %v", m.name, x, have)
 			}

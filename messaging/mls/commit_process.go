@@ -185,7 +185,7 @@ func (g *groupState) updatedKeys(t *ratchetTree, l *proposalList, updateKey func
 		if !ok {
 			return nil, refuse("12.1.2", "the private key of the own Update is gone")
 		}
-		keys.keys[keys.index.node()] = key
+		keys.set(keys.index.node(), keep(key))
 	}
 	keys.prune(t)
 	return keys, nil

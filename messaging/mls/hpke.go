@@ -1,7 +1,10 @@
 package mls
 
 import (
+	"bytes"
 	"crypto/hpke"
+	"errors"
+	"slices"
 )
 
 // HPKEPublicKey is a public key of the suite's KEM in the form of RFC 9180 §4 (RFC 9420 §5.1.1).
@@ -24,6 +27,64 @@ func (c *HPKECiphertext) encode(e *encoder) {
 func (c *HPKECiphertext) decode(d *decoder) {
 	c.KEMOutput = d.opaque()
 	c.Ciphertext = d.opaque()
+}
+
+// keptKey is an HPKE private key that is kept for later, with its public key. Parsing a Diffie-Hellman key costs as much as using
+// it, so it is kept parsed. A post-quantum key takes 8 KiB parsed, so it is kept as the seed that it is derived from.
+type keptKey struct {
+	public HPKEPublicKey
+	parsed hpke.PrivateKey // nil if there is a seed
+	seed   []byte
+}
+
+// keep returns key as it is kept.
+func keep(key hpke.PrivateKey) keptKey {
+	k := keptKey{public: key.PublicKey().Bytes()}
+	if seed, err := key.Bytes(); err == nil && keptAsSeed(key.KEM()) {
+		k.seed = slices.Clone(seed)
+	} else {
+		k.parsed = key
+	}
+	return k
+}
+
+// keptAsSeed reports whether the KEM is one of ML-KEM alone or in a hybrid.
+func keptAsSeed(kem hpke.KEM) bool { return kem.ID() > 0x0021 }
+
+// parseKept returns the kept key with the encoding raw, of which it keeps a copy. public is the public key if the caller knows it
+// from a place as good as raw itself; else nil.
+func (s *suite) parseKept(raw []byte, public HPKEPublicKey) (keptKey, error) {
+	if public != nil && keptAsSeed(s.kem) && len(raw) == seedSize {
+		return keptKey{public: public, seed: slices.Clone(raw)}, nil
+	}
+	key, err := s.kem.NewPrivateKey(slices.Clone(raw))
+	if err != nil {
+		return keptKey{}, err
+	}
+	k := keep(key)
+	if public != nil && !bytes.Equal(k.public, public) {
+		return keptKey{}, errors.New("mls: private key does not fit the public key")
+	}
+	return k, nil
+}
+
+// seedSize is the size of the private keys of the hybrid KEMs, in octets.
+const seedSize = 32
+
+// open returns the key for use.
+func (k keptKey) open(s *suite) (hpke.PrivateKey, error) {
+	if k.parsed != nil {
+		return k.parsed, nil
+	}
+	return s.kem.NewPrivateKey(k.seed)
+}
+
+// bytes returns the encoding of the key, which may be the key's own memory.
+func (k keptKey) bytes() ([]byte, error) {
+	if k.parsed != nil {
+		return k.parsed.Bytes()
+	}
+	return k.seed, nil
 }
 
 // encryptWithLabel is EncryptWithLabel of RFC 9420 §5.1.3. The encapsulation draws its randomness from the system, because

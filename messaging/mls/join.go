@@ -9,7 +9,7 @@ import (
 type joinInputs struct {
 	keyPackage *KeyPackage
 	initKey    hpke.PrivateKey
-	leafKey    hpke.PrivateKey
+	leafKey    keptKey
 	tree       []byte // ratchet_tree from elsewhere; nil if the Welcome brings it
 	psk        pskLookup
 	policy     leafPolicy
@@ -67,7 +67,7 @@ func join(w *Welcome, in joinInputs) (*joined, error) {
 		return nil, refuse("12.4.3.1", "the tree has no leaf of the key package")
 	}
 	g := &groupState{suite: s, tree: tree, keys: newTreeKeys(own, in.leafKey)}
-	if !bytes.Equal(in.leafKey.PublicKey().Bytes(), in.keyPackage.Leaf.EncryptionKey) {
+	if !bytes.Equal(in.leafKey.public, in.keyPackage.Leaf.EncryptionKey) {
 		return nil, refuse("12.4.3.1", "the private key does not fit the key package")
 	}
 	if secrets.PathSecret != nil {
