@@ -12,16 +12,18 @@ type Change struct {
 	Committer Member
 	Path      bool // the committer's keys are renewed
 	Proposals []ProposedChange
-	// Members are all members after the commit, by leaf index.
-	Members func(yield func(Member) bool)
+	tree      *ratchetTree
 }
+
+// Members returns all members after the commit, by leaf index.
+func (c *Change) Members() []Member { return c.tree.allMembers() }
 
 // ProposedChange is one proposal of a commit.
 type ProposedChange struct {
 	Proposal Proposal
 	Sender   Sender
 	Member   Member // who proposed it, as a member of the epoch that ends, if it is one
-	Target   Member // of a Remove: the member to be removed
+	Target   Member // of a Remove or SelfRemove: the member to be removed
 }
 
 // allow returns the application's rule in the form that commits are checked with.
@@ -31,28 +33,25 @@ func (c *Client) allow(before *groupState, own bool) func(changeView) error {
 		return nil
 	}
 	return func(v changeView) error {
+		committer, _ := v.tree.memberAt(v.at)
 		change := Change{
 			GroupID: before.context.GroupID, Epoch: before.context.Epoch, Own: own, External: v.sender.Type == SenderNewMemberCommit,
-			Committer: v.tree.memberAt(v.at), Path: v.path,
-			Members: func(yield func(Member) bool) {
-				for i, l := range v.tree.members {
-					if !yield(memberOf(i, l)) {
-						return
-					}
-				}
-			},
+			Committer: committer, Path: v.path, tree: v.tree,
 		}
 		for _, p := range v.list {
 			one := ProposedChange{Proposal: p.Proposal, Sender: p.sender}
 			if p.sender.Type == SenderMember {
-				one.Member = before.tree.memberAt(LeafIndex(p.sender.Index))
+				one.Member, _ = before.tree.memberAt(LeafIndex(p.sender.Index))
 			}
-			if r, ok := p.Proposal.(*Remove); ok {
-				one.Target = before.tree.memberAt(r.Removed)
+			switch r := p.Proposal.(type) {
+			case *Remove:
+				one.Target, _ = before.tree.memberAt(r.Removed)
+			case *SelfRemove:
+				one.Target = one.Member
 			}
 			change.Proposals = append(change.Proposals, one)
 		}
-		if err := rule(change); err != nil {
+		if err := rule(&change); err != nil {
 			return &NotAllowedError{err}
 		}
 		return nil

@@ -50,7 +50,7 @@ type Policy struct {
 	// Allow is the application's own rule on who may change what. It is asked about every commit, own and others', when the commit
 	// is valid otherwise and before any secret is derived, and about a choice of stored proposals for an own commit, so maybe more
 	// than once. It has no effects. An error refuses the commit. Nil allows all that RFC 9420 does.
-	Allow func(Change) error
+	Allow func(*Change) error
 }
 
 const (

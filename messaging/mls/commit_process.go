@@ -42,6 +42,7 @@ type stagedCommit struct {
 // members can tell.
 type publicCommit struct {
 	stagedCommit
+	listed  []listedProposal
 	applied *appliedList
 	context GroupContext // of the new epoch; without the transcript hash it is the provisional one (§12.4.2)
 }
@@ -52,6 +53,11 @@ func (g *groupState) stageCommit(v verifiedContent, in commitInputs) (*stagedCom
 	p, err := g.stagePublic(v, in.proposals, in.policy)
 	if err != nil {
 		return nil, err
+	}
+	if in.allow != nil {
+		if err := in.allow(changeView{p.sender, p.leaf, p.listed, p.tree, v.Content.Commit.Path != nil}); err != nil {
+			return nil, err
+		}
 	}
 	psk, err := g.suite.pskSecretOf(p.list.psks, in.psk)
 	if err != nil {
@@ -124,8 +130,8 @@ func (g *groupState) stagePublic(v verifiedContent, proposals proposalLookup, po
 	if err != nil {
 		return nil, err
 	}
-	p := &publicCommit{applied: a, context: g.context}
-	p.stagedCommit = stagedCommit{list: l, sender: sender, leaf: LeafIndex(sender.Index), added: a.added, removed: l.removed()}
+	p := &publicCommit{listed: list, applied: a, context: g.context}
+	p.stagedCommit = stagedCommit{tree: a.tree, list: l, sender: sender, leaf: LeafIndex(sender.Index), added: a.added, removed: l.removed()}
 	if sender.Type == SenderNewMemberCommit {
 		if p.leaf, err = a.tree.free(); err != nil {
 			return nil, err
@@ -197,7 +203,7 @@ func (g *groupState) updatedKeys(t *ratchetTree, l *proposalList, updateKey func
 		if !ok {
 			return nil, refuse("12.1.2", "the private key of the own Update is gone")
 		}
-		keys.keys[keys.index.node()] = key
+		keys.set(keys.index.node(), keep(key))
 	}
 	keys.prune(t)
 	return keys, nil

@@ -18,6 +18,8 @@ type ExternalOptions struct {
 	// PSKs are keys to inject, such as the resumption PSK of an epoch in which the client was a member. One without nonce gets one.
 	PSKs              []PreSharedKeyID
 	AuthenticatedData []byte
+	// SelfRemoves are SelfRemove proposals that the group's members sent in the epoch, as MLSMessages, to be committed, too.
+	SelfRemoves [][]byte
 	// GroupInfo asks for the GroupInfo of the epoch that the commit begins; with ExternalPub others may join likewise.
 	GroupInfo, ExternalPub bool
 }
@@ -42,7 +44,7 @@ func (c *Client) JoinExternal(tx Tx, info *GroupInfo, o ExternalOptions) (*Pendi
 	if o.Leaf, err = c.complete(o.Leaf); err != nil {
 		return nil, err
 	}
-	req := externalCommitRequest{info: info, tree: o.Tree, options: o.Leaf, resync: o.Resync, authenticatedData: o.AuthenticatedData,
+	req := externalCommitRequest{info: info, tree: o.Tree, options: o.Leaf, resync: o.Resync, authenticatedData: o.AuthenticatedData, selfRemoves: o.SelfRemoves,
 		policy: c.leafPolicy()}
 	for i := range o.PSKs {
 		p, err := c.withNonce(s, &PreSharedKey{PSK: o.PSKs[i]})
@@ -64,7 +66,7 @@ func (c *Client) JoinExternal(tx Tx, info *GroupInfo, o ExternalOptions) (*Pendi
 	if err != nil {
 		return nil, err
 	}
-	p := &PendingCommit{next: made.next, removed: made.list.removes, external: true}
+	p := &PendingCommit{next: made.next, removed: made.list.removed(), external: true}
 	if p.message, err = (&MLSMessage{Public: &PublicMessage{Content: made.content.Content, Auth: made.content.Auth}}).Marshal(); err != nil {
 		return nil, err
 	}

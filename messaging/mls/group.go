@@ -62,51 +62,11 @@ func (g *Group) Closed() *ReInit { return g.state.reInit }
 // TreeHash returns the hash of the ratchet tree (RFC 9420 §7.8), not to be changed.
 func (g *Group) TreeHash() []byte { return g.state.context.TreeHash }
 
-// Member is one leaf of a group. What the credential says was confirmed by the IdentityProvider when the leaf entered.
-type Member struct {
-	Index         LeafIndex
-	Credential    Credential
-	SignatureKey  SignaturePublicKey
-	EncryptionKey HPKEPublicKey
-	Capabilities  Capabilities
-	Extensions    Extensions
-}
-
-func memberOf(i LeafIndex, l *LeafNode) Member {
-	return Member{Index: i, Credential: l.Credential, SignatureKey: l.SignatureKey, EncryptionKey: l.EncryptionKey, Capabilities: l.Capabilities,
-		Extensions: l.Extensions}
-}
-
-// memberAt returns the member at a leaf, or only its index if the leaf is blank.
-func (t *ratchetTree) memberAt(i LeafIndex) Member {
-	if l := t.leaf(i); l != nil {
-		return memberOf(i, l)
-	}
-	return Member{Index: i}
-}
-
-func (t *ratchetTree) membersAt(indexes []LeafIndex) []Member {
-	var list []Member
-	for _, i := range indexes {
-		list = append(list, t.memberAt(i))
-	}
-	return list
-}
-
 // Members returns all members by leaf index. They share memory with the Group and are not to be changed.
-func (g *Group) Members() []Member {
-	var list []Member
-	for i, l := range g.state.tree.members {
-		list = append(list, memberOf(i, l))
-	}
-	return list
-}
+func (g *Group) Members() []Member { return g.state.tree.allMembers() }
 
 // Member returns the member at a leaf.
-func (g *Group) Member(i LeafIndex) (Member, bool) {
-	l := g.state.tree.leaf(i)
-	return g.state.tree.memberAt(i), l != nil
-}
+func (g *Group) Member(i LeafIndex) (Member, bool) { return g.state.tree.memberAt(i) }
 
 // Export returns n octets that all members of the epoch, and nobody else, can derive: MLS-Exporter of RFC 9420 §8.5. Use a label
 // once.

@@ -79,7 +79,7 @@ func (g *Group) commit(tx Tx, o CommitOptions, use pskContext, psk pskLookup) (*
 	if err != nil {
 		return nil, err
 	}
-	p := &PendingCommit{next: made.next, added: made.added, removed: made.list.removes}
+	p := &PendingCommit{next: made.next, added: made.added, removed: made.list.removed()}
 	if p.message, err = g.protect(tx, &made.content); err != nil {
 		return nil, err
 	}
@@ -109,6 +109,10 @@ func (g *Group) choose(req commitRequest) []cachedProposal {
 		switch t := p.proposal.(type) {
 		case *Remove:
 			if t.Removed != g.Own() {
+				removes = append(removes, p.cachedProposal)
+			}
+		case *SelfRemove:
+			if p.sender != own {
 				removes = append(removes, p.cachedProposal)
 			}
 		case *Update:

@@ -86,7 +86,14 @@ func (g *Group) Process(tx Tx, message []byte) (Event, error) {
 	if g.spent {
 		return nil, ErrSpent
 	}
-	m, err := ParseMLSMessage(message)
+	m := new(MLSMessage)
+	raw := slices.Clone(message) // what is decoded shares its memory
+	p, private, err := parsePrivateMessage(raw)
+	if private {
+		m.Private = &p
+	} else {
+		err = unmarshal("MLSMessage", raw, m)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +138,8 @@ func (g *Group) Process(tx Tx, message []byte) (Event, error) {
 	}
 	switch v.Content.Type {
 	case ContentApplication:
-		return g.takeApplication(tx, v, u.generation, g.state.tree.memberAt(LeafIndex(v.Content.Sender.Index)))
+		sender, _ := g.state.tree.memberAt(LeafIndex(v.Content.Sender.Index))
+		return g.takeApplication(tx, v, u.generation, sender)
 	case ContentProposal:
 		return g.takeProposal(tx, v)
 	default:
@@ -206,9 +214,6 @@ func (g *Group) takeApplication(tx Tx, v verifiedContent, generation uint32, sen
 }
 
 func (g *Group) takeProposal(tx Tx, v verifiedContent) (Event, error) {
-	if err := g.checkProposal(v.Content.Proposal, v.Content.Sender); err != nil {
-		return nil, err
-	}
 	p, err := g.keepProposal(tx, v.AuthenticatedContent, digest{})
 	if err != nil {
 		return nil, err
@@ -238,14 +243,14 @@ func (g *Group) stage(tx Tx, v verifiedContent, generation uint32) (Event, error
 		ReInit: st.list.reInit, Epoch: g.Epoch() + 1, AuthenticatedData: v.Content.AuthenticatedData, Extensions: g.Extensions(),
 		group: g, staged: st, private: v.step != nil, generation: generation,
 	}
-	c.Committer, c.Added = st.tree.memberAt(st.leaf), st.tree.membersAt(st.added)
+	c.Committer, _ = st.tree.memberAt(st.leaf)
+	c.Added = st.tree.membersAt(st.added)
 	if st.list.extensions != nil {
 		c.Extensions, c.ExtensionsChanged = st.list.extensions.Extensions, true
 	}
 	for _, u := range st.list.updates {
-		if !slices.Contains(st.removed, u.leaf) {
-			c.Updated = append(c.Updated, st.tree.memberAt(u.leaf))
-		}
+		updated, _ := st.tree.memberAt(u.leaf)
+		c.Updated = append(c.Updated, updated)
 	}
 	if v.Content.Commit.Path != nil && !c.External {
 		c.Updated = append(c.Updated, c.Committer)

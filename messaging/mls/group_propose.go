@@ -35,13 +35,13 @@ func (g *Group) Proposals() []StoredProposal {
 func (g *Group) storedProposal(p *storedProposal) StoredProposal {
 	s := StoredProposal{Ref: p.ref, Sender: p.sender, Proposal: p.proposal}
 	if p.sender.Type == SenderMember {
-		s.Member = g.state.tree.memberAt(LeafIndex(p.sender.Index))
+		s.Member, _ = g.state.tree.memberAt(LeafIndex(p.sender.Index))
 	}
 	return s
 }
 
 // Propose makes a proposal of this member that stands alone, for any member to commit, and stores it. A member that wants to leave
-// proposes to remove itself. A PreSharedKey proposal without a nonce gets one. The message may be sent when the transaction is
+// proposes a SelfRemove if all members support that, which goes out as PublicMessage, or a Remove of itself. A PreSharedKey proposal without a nonce gets one. The message may be sent when the transaction is
 // durable. For an Update see ProposeUpdate.
 func (g *Group) Propose(tx Tx, p Proposal, authenticatedData []byte) (message []byte, err error) {
 	if err := g.open(); err != nil {
@@ -121,13 +121,10 @@ func (c *Client) known(s *suite, signer crypto.Signer) (crypto.Signer, error) {
 }
 
 func (g *Group) propose(tx Tx, p Proposal, authenticatedData []byte) ([]byte, error) {
-	a := &AuthenticatedContent{WireFormat: g.handshakeFormat(false), Content: FramedContent{
+	a := &AuthenticatedContent{WireFormat: g.handshakeFormat(p.Type() == ProposalSelfRemove), Content: FramedContent{
 		GroupID: g.ID(), Epoch: g.Epoch(), Sender: Sender{SenderMember, uint32(g.Own())}, AuthenticatedData: authenticatedData,
 		Type: ContentProposal, Proposal: p,
 	}}
-	if err := g.checkProposal(p, a.Content.Sender); err != nil {
-		return nil, err
-	}
 	if err := g.state.suite.sign(g.client.config.Rand, g.signer, a, g.state.encodedContext); err != nil {
 		return nil, err
 	}

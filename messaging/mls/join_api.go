@@ -86,7 +86,10 @@ func (j *Joining) Own() LeafIndex { return j.group.Own() }
 func (j *Joining) Extensions() Extensions { return j.group.Extensions() }
 
 // Signer returns who invited the client: the member that made the Welcome.
-func (j *Joining) Signer() Member { return j.joined.state.tree.memberAt(j.joined.signer) }
+func (j *Joining) Signer() Member {
+	m, _ := j.joined.state.tree.memberAt(j.joined.signer)
+	return m
+}
 
 // SafetyCode is that of the group once it is entered.
 func (j *Joining) SafetyCode() string { return j.group.SafetyCode() }

@@ -98,9 +98,11 @@ func newPassiveClient(v *passiveVector) (*passiveClient, error) {
 	if in.initKey, err = vectorPrivateKey(s, v.InitPriv); err != nil {
 		return nil, err
 	}
-	if in.leafKey, err = vectorPrivateKey(s, v.EncryptionPriv); err != nil {
+	leafKey, err := vectorPrivateKey(s, v.EncryptionPriv)
+	if err != nil {
 		return nil, err
 	}
+	in.leafKey = keep(leafKey)
 	j, err := join(w.Welcome, in)
 	if err != nil {
 		return nil, err

@@ -43,7 +43,7 @@ func (p *PendingCommit) Added() []Member { return p.next.tree.membersAt(p.added)
 func (p *PendingCommit) Removed() []LeafIndex { return p.removed }
 
 // Members returns the members of the group after the commit.
-func (p *PendingCommit) Members() []Member { return (&Group{state: p.next}).Members() }
+func (p *PendingCommit) Members() []Member { return p.next.tree.allMembers() }
 
 // External reports whether the commit is one by which the client joins.
 func (p *PendingCommit) External() bool { return p.external }

@@ -85,7 +85,7 @@ func (g *Group) findProposal(ref []byte) (cachedProposal, bool) {
 	return cachedProposal{}, false
 }
 
-// keepProposal stores a proposal that was found valid.
+// keepProposal checks a verified proposal by itself and stores it. sent is its digest if it is this member's own.
 func (g *Group) keepProposal(tx Tx, a *AuthenticatedContent, sent digest) (*storedProposal, error) {
 	if len(g.proposals) >= g.client.config.Policy.ProposalsMax {
 		return nil, fmt.Errorf("mls: %d proposals wait in this epoch already, at most %d are kept", len(g.proposals), g.client.config.Policy.ProposalsMax)
@@ -102,19 +102,14 @@ func (g *Group) keepProposal(tx Tx, a *AuthenticatedContent, sent digest) (*stor
 		return nil, ErrConsumed
 	}
 	p := storedProposal{cachedProposal{ref, a.Content.Proposal, a.Content.Sender}, sent}
+	if err := g.state.checkProposal(p.cachedProposal, g.client.leafPolicy()); err != nil {
+		return nil, err
+	}
 	if err := p.store(tx, g.Epoch(), len(g.proposals)); err != nil {
 		return nil, err
 	}
 	g.proposals = append(g.proposals, p)
 	return &p, nil
-}
-
-// nobody is a member that no group has, for whom every proposal is somebody else's.
-var nobody = Sender{SenderMember, math.MaxUint32}
-
-// checkProposal checks a proposal by itself, as if somebody committed it alone (RFC 9420 §12.1).
-func (g *Group) checkProposal(p Proposal, sender Sender) error {
-	return g.state.tryList([]listedProposal{{Proposal: p, sender: sender, byRef: true}}, nobody, pskOrdinary, g.client.leafPolicy(), nil)
 }
 
 // tryList checks all that RFC 9420 §12.2 says of a list, but for the committer's path.

@@ -149,6 +149,7 @@ type messageKey struct {
 	generation uint32
 	key        [32]byte // AEAD.Nk bytes of it
 	nonce      [12]byte // AEAD.Nn bytes of it
+	guard      [4]byte  // reuse_guard, which changes the nonce (RFC 9420 §6.3.1); zero until it is known
 }
 
 // ratchetStep is the use of one generation, computed but not yet stored: a message that turns out wrong is discarded and moves
@@ -163,6 +164,7 @@ type ratchetStep struct {
 	late    bool         // the key comes from RowSkipped, which commit deletes
 	skipped []messageKey // keys of generations jumped over
 	evicted []uint32     // generations whose skipped keys are given up
+	row     [headRowMax]byte
 }
 
 // freshLeaf is what the first message of a sender takes from the secret tree: a node that is split into its children down to the
@@ -178,6 +180,7 @@ type freshLeaf struct {
 func (s *ratchetStep) wipe() {
 	clear(s.key[:])
 	clear(s.nonce[:])
+	clear(s.row[:])
 	clear(s.head.secret[:])
 	clear(s.skipped[:cap(s.skipped)])
 	if s.fresh != nil {
@@ -348,8 +351,7 @@ func (t *secretTree) split(s *ratchetStep, consumed Key, secret []byte, level ui
 // commit writes what the step changed. The message counts as received, or the key as used, when the transaction is durable.
 func (s *ratchetStep) commit(tx Tx, now int64) error {
 	t, nh := s.tree, s.tree.suite.nh
-	var buf [headRowMax]byte
-	defer clear(buf[:])
+	buf := &s.row
 	if f := s.fresh; f != nil {
 		if err := tx.Delete(f.consumed); err != nil {
 			return err

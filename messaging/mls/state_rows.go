@@ -1,7 +1,6 @@
 package mls
 
 import (
-	"crypto/hpke"
 	"errors"
 	"slices"
 )
@@ -274,18 +273,13 @@ func (g *groupState) encodeSecrets() ([]byte, error) {
 	for _, s := range g.secrets.stored() {
 		e.opaque(*s)
 	}
-	nodes := make([]nodeIndex, 0, len(g.keys.keys))
-	for x := range g.keys.keys {
-		nodes = append(nodes, x)
-	}
-	slices.Sort(nodes)
 	start := e.begin()
-	for _, x := range nodes {
-		raw, err := g.keys.keys[x].Bytes()
+	for _, n := range g.keys.keys {
+		raw, err := n.bytes()
 		if err != nil {
 			return nil, err
 		}
-		e.u32(uint32(x))
+		e.u32(uint32(n.node))
 		e.opaque(raw) // not wiped: it may be the key's own memory
 	}
 	e.end(start)
@@ -306,23 +300,26 @@ func (g *groupState) decodeSecrets(row []byte, own LeafIndex) error {
 	for _, s := range g.secrets.stored() {
 		*s = slices.Clone(d.opaque())
 	}
-	g.keys = &treeKeys{index: own, keys: map[nodeIndex]hpke.PrivateKey{}}
+	g.keys = &treeKeys{index: own}
 	outer := d.enter()
 	for d.more() {
 		x, raw := nodeIndex(d.u32()), d.opaque()
 		if d.err != nil {
 			break
 		}
-		key, err := g.suite.kem.NewPrivateKey(slices.Clone(raw))
+		if int(x) >= g.tree.width() || g.tree.blank(x) {
+			return errors.New("mls: malformed secrets row: private key of a node that is blank")
+		}
+		key, err := g.suite.parseKept(raw, g.tree.encryptionKey(x))
 		if err != nil {
 			return errors.New("mls: malformed secrets row: private key")
 		}
-		g.keys.keys[x] = key
+		g.keys.set(x, key)
 	}
 	d.leave(outer)
 	err := d.finish()
 	wipe(row)
-	if err == nil && (g.tree.leaf(own) == nil || g.keys.keys[own.node()] == nil) {
+	if err == nil && (g.tree.leaf(own) == nil || !slices.ContainsFunc(g.keys.keys, func(n nodeKey) bool { return n.node == own.node() })) {
 		err = errors.New("mls: malformed secrets row: the own leaf has no key")
 	}
 	return err
@@ -375,15 +372,11 @@ func decodePast(s *suite, epoch uint64, row []byte, limits RatchetLimits) (*past
 	if c.Epoch != epoch || c.Suite != s.id || len(m.senderData) != s.nh || m.tree.depth > 16 || len(p.leaves) != 1<<m.tree.depth {
 		return nil, errors.New("mls: malformed past epoch row")
 	}
-	m.verifyKey = func(l LeafIndex) (*verifyKey, error) {
+	m.verifyKey = func(l LeafIndex) (verifyKey, error) {
 		if int64(l) >= int64(len(p.leaves)) || len(p.leaves[l].key) == 0 {
-			return nil, errBlankLeaf
+			return verifyKey{}, errBlankLeaf
 		}
-		key, err := s.parseVerifyKey(p.leaves[l].key)
-		if err != nil {
-			return nil, err
-		}
-		return &key, nil
+		return s.parseVerifyKey(p.leaves[l].key)
 	}
 	return p, nil
 }
