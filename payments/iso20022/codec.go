@@ -22,15 +22,25 @@ type Message interface {
 
 // family is one message in the versions that have a codec.
 type family struct {
-	root, body string   // "Document" and the element in it; for a header "AppHdr" and ""
-	defs       []string // message definitions, as far as fields tells them apart
-	make       func() Message
-	proven     bool // a property shows that what Append writes is valid, so that it need not validate it
+	root   string   // "Document"; for a header "AppHdr"
+	defs   []string // message definitions, as far as fields tells them apart
+	bodies []string // the element in Document, by definition, or one for all; none in a header
+	make   func() Message
+	proven bool // a property shows that what Append writes is valid, so that it need not validate it
+}
+
+// body returns the element that a Document of the definition holds, "" if none, and false if the family has no such definition.
+func (f *family) body(def string) (string, bool) {
+	i := slices.Index(f.defs, def)
+	if i < 0 || len(f.bodies) == 0 {
+		return "", i >= 0
+	}
+	return f.bodies[min(i, len(f.bodies)-1)], true
 }
 
 // families is every message with a codec, both ways.
 var families = []*family{
-	&headers, &creditTransfers, &institutionTransfers, &statusReports, &statusRequests, &returns, &recalls, &customerRecalls, &resolutions,
+	&headers, &creditTransfers, &institutionTransfers, &statusReports, &statusRequests, &returns, &recalls, &resolutions,
 	&queries, &additions, &initiations, &initiationReports, &paymentRequests, &requestAnswers, &rejections, &systemEvents, &receipts, &eventReceipts,
 }
 
@@ -80,17 +90,18 @@ func (f Format) Append(dst []byte, m Message) ([]byte, error) {
 	defer x.free()
 	fam := m.family()
 	x.def, x.format, x.b, x.start = m.Definition(), f, dst, len(dst)
-	if !slices.Contains(fam.defs, x.def) {
+	body, ok := fam.body(x.def)
+	if !ok {
 		x.fault = &Fault{Path: "/" + fam.root, Rule: "model.message", Text: "not written in the definition that is asked for"}
 		return dst, x.fault
 	}
 	x.validate = !fam.proven
 	x.root(fam.root)
-	if fam.body != "" {
-		x.always(fam.body)
+	if body != "" {
+		x.always(body)
 	}
 	m.fields(x)
-	if fam.body != "" {
+	if body != "" {
 		x.end()
 	}
 	x.end()
@@ -126,8 +137,9 @@ func decode[M any, P interface {
 // read validates a scanned document and reads it into m.
 func (f Format) read(t *tree, doc []byte, m Message) *Fault {
 	fam := m.family()
-	def, ok := strings.CutPrefix(string(t.uri(0)), namespacePrefix)
-	if !ok || !slices.Contains(fam.defs, def) {
+	def, _ := strings.CutPrefix(string(t.uri(0)), namespacePrefix)
+	body, ok := fam.body(def)
+	if !ok {
 		return t.fault(0, "model.message", "the root element is not of "+fam.defs[len(fam.defs)-1])
 	}
 	if fault := isoTables.validate(t); fault != nil {
@@ -139,9 +151,9 @@ func (f Format) read(t *tree, doc []byte, m Message) *Fault {
 	x.plainAttributes()
 	x.frames[0] = frame{next: 1, end: t.next(0)}
 	x.depth = 1
-	if fam.body == "" || x.begin(fam.body) {
+	if body == "" || x.begin(body) {
 		m.fields(x)
-		if fam.body != "" {
+		if body != "" {
 			x.end()
 		}
 	}
@@ -166,7 +178,7 @@ type codec struct {
 	validate bool // what is written
 	fault    *Fault
 	depth    int
-	frames   [maxDepth]frame // open elements
+	frames   [32]frame // open elements
 
 	b     []byte // writing
 	start int

@@ -1,6 +1,6 @@
 package iso20022
 
-var creditTransfers = family{root: "Document", body: "FIToFICstmrCdtTrf", defs: []string{CreditTransferV8}, make: func() Message { return new(CreditTransfer) }, proven: true}
+var creditTransfers = family{root: "Document", defs: []string{CreditTransferV8}, bodies: []string{"FIToFICstmrCdtTrf"}, make: func() Message { return new(CreditTransfer) }, proven: true}
 
 // DecodeCreditTransfer scans, validates and reads a Document of pacs.008.001.08 with exactly one transaction, settled by clearing.
 // The error is a *Fault. Passed over, besides what agents, parties and accounts pass over: in GrpHdr BtchBookg; in PmtId ClrSysRef; in

@@ -3,8 +3,8 @@ package iso20022
 import "github.com/parleypay/parley/payments"
 
 var (
-	initiations       = family{root: "Document", body: "CstmrCdtTrfInitn", defs: []string{InitiationV3, InitiationV9}, make: func() Message { return new(Initiation) }}
-	initiationReports = family{root: "Document", body: "CstmrPmtStsRpt", defs: []string{InitiationReportV3, InitiationReportV10}, make: func() Message { return new(InitiationReport) }}
+	initiations       = family{root: "Document", defs: []string{InitiationV3, InitiationV9}, bodies: []string{"CstmrCdtTrfInitn"}, make: func() Message { return new(Initiation) }}
+	initiationReports = family{root: "Document", defs: []string{InitiationReportV3, InitiationReportV10}, bodies: []string{"CstmrPmtStsRpt"}, make: func() Message { return new(InitiationReport) }}
 )
 
 // DecodeInitiation scans, validates and reads a Document of pain.001.001.03 or .09. The error is a *Fault. Numbers of transactions and

@@ -1,6 +1,6 @@
 package iso20022
 
-var institutionTransfers = family{root: "Document", body: "FICdtTrf", defs: []string{InstitutionTransferV8}, make: func() Message { return new(InstitutionTransfer) }}
+var institutionTransfers = family{root: "Document", defs: []string{InstitutionTransferV8}, bodies: []string{"FICdtTrf"}, make: func() Message { return new(InstitutionTransfer) }}
 
 // DecodeInstitutionTransfer scans, validates and reads a Document of pacs.009.001.08 with exactly one transaction, settled by clearing.
 // The error is a *Fault. A cover payment (UndrlygCstmrCdtTrf) is refused. Passed over, besides what agents and accounts pass over:

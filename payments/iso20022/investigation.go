@@ -1,8 +1,8 @@
 package iso20022
 
 var (
-	queries   = family{root: "Document", body: "UblToApply", defs: []string{QueryV7}, make: func() Message { return new(Query) }}
-	additions = family{root: "Document", body: "AddtlPmtInf", defs: []string{AdditionV9}, make: func() Message { return new(Addition) }}
+	queries   = family{root: "Document", defs: []string{QueryV7}, bodies: []string{"UblToApply"}, make: func() Message { return new(Query) }}
+	additions = family{root: "Document", defs: []string{AdditionV9}, bodies: []string{"AddtlPmtInf"}, make: func() Message { return new(Addition) }}
 )
 
 // DecodeQuery scans, validates and reads a Document of camt.026.001.07 about a payment. The error is a *Fault. A query about an entry of a

@@ -305,13 +305,15 @@ func (s SupplementaryData) check(def string) string {
 	if f := t.scan([]byte(`<Document xmlns="` + namespacePrefix + def + `">` + string(s) + `</Document>`)); f != nil {
 		return "not well-formed: " + f.Rule
 	}
-	if t.nodes[0].flags&(hasText|hasComment) != 0 {
-		return "text between the elements"
-	}
+	at := t.nodes[0].textAt
 	for c := uint32(1); c < t.next(0); c = t.next(c) {
-		if t.nodes[c].ns != t.nodes[0].ns || string(t.name(c)) != "SplmtryData" {
-			return "an element other than SplmtryData"
+		if t.nodes[c].start != at || t.nodes[c].ns != t.nodes[0].ns || string(t.name(c)) != "SplmtryData" {
+			return "something other than elements SplmtryData"
 		}
+		at = t.nodes[c].end
+	}
+	if at != t.nodes[0].textEnd {
+		return "something other than elements SplmtryData"
 	}
 	return ""
 }

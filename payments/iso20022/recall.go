@@ -3,9 +3,8 @@ package iso20022
 import "github.com/parleypay/parley/payments"
 
 var (
-	recalls         = family{root: "Document", body: "FIToFIPmtCxlReq", defs: []string{RecallV8}, make: func() Message { return new(Recall) }}
-	customerRecalls = family{root: "Document", body: "CstmrPmtCxlReq", defs: []string{CustomerRecallV9}, make: func() Message { return new(Recall) }}
-	resolutions     = family{root: "Document", body: "RsltnOfInvstgtn", defs: []string{ResolutionV9}, make: func() Message { return new(Resolution) }}
+	recalls     = family{root: "Document", defs: []string{RecallV8, CustomerRecallV9}, bodies: []string{"FIToFIPmtCxlReq", "CstmrPmtCxlReq"}, make: func() Message { return new(Recall) }}
+	resolutions = family{root: "Document", defs: []string{ResolutionV9}, bodies: []string{"RsltnOfInvstgtn"}, make: func() Message { return new(Resolution) }}
 )
 
 // DecodeRecall scans, validates and reads a Document of camt.056.001.08 or camt.055.001.09 about exactly one transaction. The error is a
@@ -18,12 +17,7 @@ func (m *Recall) Definition() string { return m.MsgDef }
 // Append appends the message as a Document; see Message.
 func (m *Recall) Append(dst []byte) ([]byte, error) { return Format{}.Append(dst, m) }
 
-func (m *Recall) family() *family {
-	if m.MsgDef == CustomerRecallV9 {
-		return &customerRecalls
-	}
-	return &recalls
-}
+func (m *Recall) family() *family { return &recalls }
 
 func (m *Recall) fields(x *codec) {
 	x.version(&m.MsgDef)
@@ -41,7 +35,9 @@ func (m *Recall) fields(x *codec) {
 			x.passOne("NbOfTxs")
 			x.pass("CtrlSum")
 			x.wholeGroup("GrpCxl")
-			x.reason("CxlRsnInf", &m.Reason)
+			if x.reading {
+				x.reason("CxlRsnInf", &m.Reason)
+			}
 			x.end()
 		}
 		if x.def == CustomerRecallV9 {

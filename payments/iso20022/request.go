@@ -1,8 +1,8 @@
 package iso20022
 
 var (
-	paymentRequests = family{root: "Document", body: "CdtrPmtActvtnReq", defs: []string{PaymentRequestV7}, make: func() Message { return new(PaymentRequest) }}
-	requestAnswers  = family{root: "Document", body: "CdtrPmtActvtnReqStsRpt", defs: []string{RequestAnswerV7}, make: func() Message { return new(RequestAnswer) }}
+	paymentRequests = family{root: "Document", defs: []string{PaymentRequestV7}, bodies: []string{"CdtrPmtActvtnReq"}, make: func() Message { return new(PaymentRequest) }}
+	requestAnswers  = family{root: "Document", defs: []string{RequestAnswerV7}, bodies: []string{"CdtrPmtActvtnReqStsRpt"}, make: func() Message { return new(RequestAnswer) }}
 )
 
 // DecodePaymentRequest scans, validates and reads a Document of pain.013.001.07 that asks for exactly one credit transfer. The error is a

@@ -2,7 +2,7 @@ package iso20022
 
 import "github.com/parleypay/parley/payments"
 
-var returns = family{root: "Document", body: "PmtRtr", defs: []string{ReturnV9, ReturnV10}, make: func() Message { return new(Return) }}
+var returns = family{root: "Document", defs: []string{ReturnV9, ReturnV10}, bodies: []string{"PmtRtr"}, make: func() Message { return new(Return) }}
 
 // DecodeReturn scans, validates and reads a Document of pacs.004.001.09 or .10 with exactly one transaction, settled by clearing. The
 // error is a *Fault. Passed over: Authstn, BtchBookg, OrgnlClrSysRef, SttlmPrty, SttlmTmIndctn, RtrdInstdAmt, ClrSysRef; of RtrChain

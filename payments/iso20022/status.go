@@ -3,8 +3,8 @@ package iso20022
 import "github.com/parleypay/parley/payments"
 
 var (
-	statusReports  = family{root: "Document", body: "FIToFIPmtStsRpt", defs: []string{StatusReportV10}, make: func() Message { return new(StatusReport) }, proven: true}
-	statusRequests = family{root: "Document", body: "FIToFIPmtStsReq", defs: []string{StatusRequestV3}, make: func() Message { return new(StatusRequest) }, proven: true}
+	statusReports  = family{root: "Document", defs: []string{StatusReportV10}, bodies: []string{"FIToFIPmtStsRpt"}, make: func() Message { return new(StatusReport) }, proven: true}
+	statusRequests = family{root: "Document", defs: []string{StatusRequestV3}, bodies: []string{"FIToFIPmtStsReq"}, make: func() Message { return new(StatusRequest) }, proven: true}
 )
 
 // DecodeStatusReport scans, validates and reads a Document of pacs.002.001.10 about exactly one transaction, which has a status. The

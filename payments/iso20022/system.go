@@ -3,10 +3,10 @@ package iso20022
 // Messages about messages and about the rail itself: admi.
 
 var (
-	rejections    = family{root: "Document", body: "admi.002.001.01", defs: []string{RejectionV1}, make: func() Message { return new(Rejection) }}
-	systemEvents  = family{root: "Document", body: "SysEvtNtfctn", defs: []string{SystemEventV2}, make: func() Message { return new(SystemEvent) }}
-	receipts      = family{root: "Document", body: "RctAck", defs: []string{ReceiptV1}, make: func() Message { return new(Receipt) }}
-	eventReceipts = family{root: "Document", body: "SysEvtAck", defs: []string{EventReceiptV1}, make: func() Message { return new(EventReceipt) }}
+	rejections    = family{root: "Document", defs: []string{RejectionV1}, bodies: []string{"admi.002.001.01"}, make: func() Message { return new(Rejection) }}
+	systemEvents  = family{root: "Document", defs: []string{SystemEventV2}, bodies: []string{"SysEvtNtfctn"}, make: func() Message { return new(SystemEvent) }}
+	receipts      = family{root: "Document", defs: []string{ReceiptV1}, bodies: []string{"RctAck"}, make: func() Message { return new(Receipt) }}
+	eventReceipts = family{root: "Document", defs: []string{EventReceiptV1}, bodies: []string{"SysEvtAck"}, make: func() Message { return new(EventReceipt) }}
 )
 
 // DecodeRejection scans, validates and reads a Document of admi.002.001.01. The error is a *Fault.
