@@ -40,7 +40,7 @@ func (m *PaymentRequest) fields(x *codec) {
 		x.moment("XpryDt", &m.Expiry)
 		x.conditions(&m.Conditions)
 		x.party("Dbtr", &m.Debtor)
-		x.account("DbtrAcct", &m.Debtor.Account, "") // it may be in another currency than the amount
+		x.account("DbtrAcct", &m.Debtor, "") // it may be in another currency than the amount
 		x.requiredAgent("DbtrAgt", &m.Debtor.Agent)
 		x.pass("UltmtDbtr")
 		if x.reading {
@@ -79,7 +79,7 @@ func (m *PaymentRequest) transaction(x *codec, s sums) {
 	x.pass("UltmtDbtr")
 	x.requiredAgent("CdtrAgt", &m.Creditor.Agent)
 	x.party("Cdtr", &m.Creditor)
-	x.account("CdtrAcct", &m.Creditor.Account, m.Amount.Currency)
+	x.account("CdtrAcct", &m.Creditor, m.Amount.Currency)
 	x.pass("UltmtCdtr")
 	x.purpose(&m.Purpose)
 	x.pass("RltdRmtInf")

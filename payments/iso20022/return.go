@@ -94,21 +94,21 @@ func (m *Return) chain(x *codec) {
 		return
 	}
 	accounts := x.def != ReturnV9
-	if none := (payments.Account{}); !accounts && (m.Debtor.Account != none || m.Creditor.Account != none) {
+	if none := (payments.Account{}); !accounts && (m.Debtor.Account != none || m.Creditor.Account != none || m.Debtor.AccountCurrency+m.Creditor.AccountCurrency != "") {
 		x.fail("", "model.account", "pacs.004.001.09 has no place for the accounts")
 	}
 	currency := m.Amount.Currency
 	x.pass("UltmtDbtr")
 	x.partyChoice("Dbtr", &m.Debtor)
 	if accounts {
-		x.account("DbtrAcct", &m.Debtor.Account, currency)
+		x.account("DbtrAcct", &m.Debtor, currency)
 	}
 	x.pass("InitgPty")
 	x.agent("DbtrAgt", &m.Debtor.Agent)
 	x.agent("CdtrAgt", &m.Creditor.Agent)
 	x.partyChoice("Cdtr", &m.Creditor)
 	if accounts {
-		x.account("CdtrAcct", &m.Creditor.Account, currency)
+		x.account("CdtrAcct", &m.Creditor, currency)
 	}
 	x.pass("UltmtCdtr")
 	x.end()
