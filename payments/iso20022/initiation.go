@@ -33,9 +33,7 @@ func (m *Initiation) fields(x *codec) {
 		x.requiredTime("CreDtTm", &m.Created)
 		x.pass("Authstn")
 		x.tally(&all, &s)
-		x.always("InitgPty")
-		x.identity(&m.Initiator.Name, &m.Initiator.Address, &m.Initiator.ID)
-		x.end()
+		x.initiator(&m.Initiator)
 		x.pass("FwdgAgt")
 		x.end()
 	}

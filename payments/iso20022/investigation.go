@@ -60,6 +60,7 @@ func (x *codec) underlying(u *Underlying) {
 		x.originalDetails(&u.Details)
 		x.end()
 	case x.begin("IntrBk"):
+		x.noPlace("OrgnlPmtInfId", o.PaymentInfoID != "")
 		x.originalGroup("OrgnlGrpInf", o)
 		x.originalIDs(o)
 		x.requiredAmount("OrgnlIntrBkSttlmAmt", &o.Amount)

@@ -108,6 +108,14 @@ func (x *codec) someone(name string, p *Identity) {
 	}
 }
 
+// initiator is InitgPty, which the schema demands, though it may be empty.
+func (x *codec) initiator(p *Identity) {
+	if x.always("InitgPty") {
+		x.identity(&p.Name, &p.Address, &p.ID)
+		x.end()
+	}
+}
+
 // someoneOf is a debtor or creditor that is not demanded.
 func (x *codec) someoneOf(name string, p *Party) {
 	if x.begin(name) {
@@ -190,6 +198,7 @@ func (x *codec) partyID(id *PartyID) {
 	if !x.reading && *id == (PartyID{}) || !x.begin("Id") {
 		return
 	}
+	x.validate = true
 	if (x.reading || !id.Private) && x.begin("OrgId") {
 		bic := "AnyBIC"
 		if x.old() {
