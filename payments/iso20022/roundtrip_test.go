@@ -24,10 +24,8 @@ func sameValue(a, b reflect.Value) bool {
 			return sameTime(&x, &y)
 		}
 		for i := range a.NumField() {
-			if !a.Type().Field(i).IsExported() && !a.Field(i).Equal(b.Field(i)) {
-				return false
-			}
-			if a.Type().Field(i).IsExported() && !sameValue(a.Field(i), b.Field(i)) {
+			private := !a.Type().Field(i).IsExported() && a.Field(i).Comparable()
+			if private && !a.Field(i).Equal(b.Field(i)) || !private && !sameValue(a.Field(i), b.Field(i)) {
 				return false
 			}
 		}
