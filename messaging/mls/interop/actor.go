@@ -133,16 +133,19 @@ type Profile struct {
 // Lack is a set of abilities that an implementation does not have.
 type Lack uint
 
-// What implementations lack.
+// What implementations lack. A role that needs one of the first group goes to another implementation; where the second group is
+// lacked in a cast, the script is changed (see Script.Without).
 const (
-	LackTreeBeside     Lack = 1 << iota // join with a tree outside the Welcome
-	LackExternalPSK                     // PSKs in an external commit
-	LackResync                          // removal of the own prior leaf in an external commit
-	LackBranch                          // subgroups
-	LackReInit                          // reinitialisation
-	LackExternalSender                  // being, or knowing, an external sender
-	LackResumptionPSK                   // resumption PSKs as a proposal
-	LackProposeSelf                     // new_member_proposal
+	LackExternalPSK     Lack = 1 << iota // PSKs in an external commit
+	LackResync                           // removal of the own prior leaf in an external commit
+	LackBranch                           // subgroups
+	LackReInit                           // reinitialisation
+	LackExternalSenders                  // the extension external_senders, for any member of the group
+	LackResumptionPSK                    // resumption PSKs as a proposal
+	LackProposeSelf                      // new_member_proposal
+
+	LackTreeBeside      // join with a tree outside the Welcome: it goes into the Welcome
+	LackEmptyExtensions // GroupContextExtensions that leave no extension: they leave required_capabilities without a requirement
 )
 
 // ErrLacks is returned by operations that an implementation does not have.

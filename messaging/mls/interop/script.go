@@ -105,6 +105,39 @@ func (s Script) Actors() []string {
 	return names
 }
 
+// Without returns the script as it can be played by a cast that lacks something, and false if nothing of its point is left.
+func (s Script) Without(lacks Lack) (Script, bool) {
+	change := func(in []scriptExt, present bool) []scriptExt {
+		if lacks&LackExternalSenders != 0 {
+			in = slices.DeleteFunc(slices.Clone(in), func(e scriptExt) bool { return e.Type == externalSenders })
+		}
+		if lacks&LackEmptyExtensions != 0 && present && len(in) == 0 {
+			in = []scriptExt{{Type: requiredCapabilities, Data: make([]byte, 3)}}
+		}
+		return in
+	}
+	s.Actions = slices.Clone(s.Actions)
+	for i := range s.Actions {
+		a := &s.Actions[i]
+		if a.Action == "addExternalSigner" && lacks&LackExternalSenders != 0 {
+			return s, false
+		}
+		a.Extensions = change(a.Extensions, a.Action == "groupContextExtensionsProposal")
+		a.ByValue = slices.Clone(a.ByValue)
+		for j := range a.ByValue {
+			d := &a.ByValue[j]
+			d.Extensions = change(d.Extensions, d.Type == GroupContextExtensions)
+		}
+	}
+	return s, true
+}
+
+// Types of extensions (RFC 9420 §17.3).
+const (
+	requiredCapabilities = 3
+	externalSenders      = 5
+)
+
 // Config says how a script is played.
 type Config struct {
 	Suite   uint16
@@ -570,7 +603,6 @@ func (w *world) addExternalSigner(a Action) (output, error) {
 
 // extensions returns those of the argument with the list of external senders put in.
 func (w *world) extensions(in []Extension) []Extension {
-	const externalSenders = 5
 	out := slices.DeleteFunc(slices.Clone(in), func(e Extension) bool { return e.Type == externalSenders })
 	return append(out, Extension{Type: externalSenders, Data: vector(bytes.Join(w.entries, nil))})
 }
