@@ -119,4 +119,8 @@ func playAll(t *testing.T, a, b Implementation, suites []uint16) {
 	}
 }
 
+func TestAlone(t *testing.T) { playAll(t, Ours, Ours, Ours.Suites) }
+
+func TestMLSGo(t *testing.T) { playAll(t, Ours, MLSGo, MLSGo.Suites) }
+
 func TestMLSGoAlone(t *testing.T) { playAll(t, MLSGo, MLSGo, MLSGo.Suites) }
