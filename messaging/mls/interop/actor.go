@@ -128,6 +128,7 @@ type Implementation struct {
 type Profile struct {
 	Identity string
 	Private  bool // handshakes as PrivateMessage (§6.3), where the sender is a member
+	Unpadded bool // no padding of private messages
 }
 
 // Lack is a set of abilities that an implementation does not have.
@@ -145,6 +146,8 @@ const (
 	LackProposeSelf                      // new_member_proposal
 
 	LackTreeBeside      // join with a tree outside the Welcome: it goes into the Welcome
+	LackPadding         // read handshakes that are padded: nobody pads
+	LackFirstInfo       // a GroupInfo of epoch 0 that others can read: a commit comes first
 	LackEmptyExtensions // GroupContextExtensions that leave no extension: they leave required_capabilities without a requirement
 )
 

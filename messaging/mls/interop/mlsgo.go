@@ -22,7 +22,7 @@ import (
 var MLSGo = Implementation{
 	Name:   "mls-go",
 	Suites: []uint16{1, 2, 3, 5},
-	Lacks:  LackTreeBeside | LackExternalPSK,
+	Lacks:  LackExternalPSK | LackTreeBeside | LackPadding | LackFirstInfo,
 	New: func(p Profile) (Client, error) {
 		return &goClient{Profile: p, psks: map[string][]byte{}}, nil
 	},

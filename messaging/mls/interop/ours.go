@@ -45,8 +45,11 @@ type ourClient struct {
 
 // renew makes the client anew, after a change of its keys. What it knows is in the store.
 func (c *ourClient) renew() (err error) {
-	c.client, err = mls.NewClient(mls.Config{Identity: everyone, Signers: c.signers, Now: time.Now,
-		Policy: mls.Policy{PublicHandshakes: !c.Private}})
+	policy := mls.Policy{PublicHandshakes: !c.Private}
+	if c.Unpadded {
+		policy.Padding = mls.PadNone
+	}
+	c.client, err = mls.NewClient(mls.Config{Identity: everyone, Signers: c.signers, Now: time.Now, Policy: policy})
 	return err
 }
 

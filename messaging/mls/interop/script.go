@@ -198,13 +198,21 @@ func (w *world) actor(name string) (*actor, error) {
 	if !ok {
 		return nil, fmt.Errorf("nobody plays %s", name)
 	}
-	client, err := impl.New(Profile{Identity: name, Private: w.Private})
+	client, err := impl.New(Profile{Identity: name, Private: w.Private, Unpadded: w.lacks()&LackPadding != 0})
 	if err != nil {
 		return nil, err
 	}
 	a := &actor{name: name, impl: impl, client: client, seen: map[string]bool{}}
 	w.actors[name] = a
 	return a, nil
+}
+
+// lacks is what somebody of the cast lacks.
+func (c *Config) lacks() (l Lack) {
+	for _, impl := range c.Cast {
+		l |= impl.Lacks
+	}
+	return l
 }
 
 func (w *world) all(names []string) ([]*actor, error) {
@@ -233,6 +241,23 @@ func (a *actor) handle(message []byte) error {
 		return a.errorf("handles", err)
 	}
 	return nil
+}
+
+// info returns the actor's GroupInfo.
+func (a *actor) info(external bool) (info, tree []byte, err error) {
+	s, err := a.group.State()
+	if err == nil && s.Epoch == 0 && a.impl.Lacks&LackFirstInfo != 0 {
+		if _, err = a.group.Commit(CommitOptions{}); err == nil {
+			_, err = a.group.Confirm()
+		}
+	}
+	if err == nil {
+		info, tree, err = a.group.GroupInfo(external)
+	}
+	if err != nil {
+		err = a.errorf("makes a GroupInfo", err)
+	}
+	return info, tree, err
 }
 
 func (w *world) play(a Action) error {
@@ -543,9 +568,9 @@ func (w *world) externalJoin(a Action) error {
 	if err != nil {
 		return err
 	}
-	info, tree, err := host.group.GroupInfo(a.ExternalTree)
+	info, tree, err := host.info(a.ExternalTree)
 	if err != nil {
-		return host.errorf("makes a GroupInfo", err)
+		return err
 	}
 	o := ExternalJoin{RemovePrior: a.RemovePrior}
 	for _, i := range a.PSKs {
@@ -577,9 +602,9 @@ func (w *world) proposeSelf(a Action) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	info, _, err := host.group.GroupInfo(false)
+	info, _, err := host.info(false)
 	if err != nil {
-		return output{}, host.errorf("makes a GroupInfo", err)
+		return output{}, err
 	}
 	m, err := joiner.client.ProposeSelf(info)
 	if err != nil {
@@ -629,9 +654,9 @@ func (w *world) proposeExternal(a Action) (output, error) {
 	if err != nil {
 		return output{}, err
 	}
-	info, tree, err := host.group.GroupInfo(true)
+	info, tree, err := host.info(true)
 	if err != nil {
-		return output{}, host.errorf("makes a GroupInfo", err)
+		return output{}, err
 	}
 	p, err := w.described(a.Description)
 	if err != nil {

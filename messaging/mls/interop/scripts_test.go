@@ -2,6 +2,7 @@ package interop
 
 import (
 	"fmt"
+	"os"
 	"path"
 	"strings"
 	"testing"
@@ -50,9 +51,9 @@ func needs(s Script, name string) Lack {
 	return need
 }
 
-// casts distributes the roles of a script between two implementations: each role alone with the first and the others with the
-// second, the reverse, and alternating both ways. A role that its implementation cannot play goes to the other one.
-func casts(s Script, a, b Implementation) map[string]map[string]Implementation {
+// casts distributes the roles of a script between two implementations: alternating, both ways, and the first role against all
+// others, both ways; with every, each role in turn against all others. A role that its implementation cannot play goes to the other.
+func casts(s Script, a, b Implementation, every bool) map[string]map[string]Implementation {
 	roles := s.Actors()
 	out := map[string]map[string]Implementation{}
 	seen := map[string]bool{}
@@ -76,6 +77,9 @@ func casts(s Script, a, b Implementation) map[string]map[string]Implementation {
 		}
 	}
 	for k := range roles {
+		if k > 0 && !every {
+			break
+		}
 		add(func(i int) Implementation { return either(i == k, a, b) })
 		add(func(i int) Implementation { return either(i == k, b, a) })
 	}
@@ -91,25 +95,25 @@ func either(first bool, a, b Implementation) Implementation {
 	return b
 }
 
-// playAll plays every script with every cast of two implementations.
+// everything tells whether the long version of the tests is asked for, and that no peer may be missing.
+func everything() bool { return os.Getenv("PARLEY_INTEROP") == "all" }
+
+// playAll plays every script in every suite with both implementations, the first suite with more casts than the others.
 func playAll(t *testing.T, a, b Implementation, suites []uint16) {
 	all := scripts(t)
 	for i, suite := range suites {
 		for _, private := range []bool{false, true} {
 			for _, s := range all {
-				for names, cast := range casts(s, a, b) {
-					var lacks Lack
-					for _, impl := range cast {
-						lacks |= impl.Lacks
-					}
-					s, ok := s.Without(lacks)
+				for names, cast := range casts(s, a, b, i == 0 || everything()) {
+					c := Config{Suite: suite, Other: suites[(i+1)%len(suites)], Private: private, Cast: cast}
+					s, ok := s.Without(c.lacks())
 					if !ok {
 						continue
 					}
 					name := fmt.Sprintf("suite %d/%s/%s/private=%t/%s", suite, strings.TrimSuffix(path.Base(s.File), ".json"), s.Name, private, names)
 					t.Run(name, func(t *testing.T) {
 						t.Parallel()
-						if err := Run(s, Config{Suite: suite, Other: suites[(i+1)%len(suites)], Private: private, Cast: cast}); err != nil {
+						if err := Run(s, c); err != nil {
 							t.Error(err)
 						}
 					})
