@@ -61,7 +61,7 @@ func BenchmarkOpen(b *testing.B) {
 	})
 }
 
-// BenchmarkAdd is a commit of one Add without a path, with its Welcome, made and confirmed.
+// BenchmarkAdd is a commit of one Add without a path, with its Welcome, stored, and discarded again so that the group stays as it is.
 func BenchmarkAdd(b *testing.B) {
 	benchmarkPair(b, func(b *testing.B, a, _ *bench.Client) {
 		joiner, err := bench.NewClient(a.Suite, "one more")
@@ -72,17 +72,14 @@ func BenchmarkAdd(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		before := a.Rows.Clone()
 		for b.Loop() {
-			p, err := a.Commit(mls.CommitOptions{Proposals: []mls.Proposal{&mls.Add{KeyPackage: *k}}})
+			p, err := a.Group.Commit(a.Rows, mls.CommitOptions{Proposals: []mls.Proposal{&mls.Add{KeyPackage: *k}}})
 			if err != nil || p.Welcome() == nil {
 				b.Fatal(err)
 			}
-			b.StopTimer()
-			if err := a.Restore(before.Clone()); err != nil {
+			if err := a.Group.Discard(a.Rows, p); err != nil {
 				b.Fatal(err)
 			}
-			b.StartTimer()
 		}
 	})
 }
@@ -98,21 +95,21 @@ func BenchmarkUpdate(b *testing.B) {
 	})
 }
 
-// BenchmarkProcessCommit is such a commit processed and merged by another member.
+// BenchmarkProcessCommit is such a commit as another member processes it, up to the staged commit: merging it would end the epoch.
 func BenchmarkProcessCommit(b *testing.B) {
 	benchmarkPair(b, func(b *testing.B, a, o *bench.Client) {
 		p, err := a.Commit(mls.CommitOptions{Path: true})
 		if err != nil {
 			b.Fatal(err)
 		}
-		rows := o.Rows.Clone()
+		if err := o.Process(p.Message()); err != nil { // from here on the hashes of the tree are known
+			b.Fatal(err)
+		}
+		if p, err = a.Commit(mls.CommitOptions{Path: true}); err != nil {
+			b.Fatal(err)
+		}
 		for b.Loop() {
-			b.StopTimer()
-			if err := o.Restore(rows.Clone()); err != nil {
-				b.Fatal(err)
-			}
-			b.StartTimer()
-			if err := o.Process(p.Message()); err != nil {
+			if _, err := o.Group.Process(o.Rows, p.Message()); err != nil {
 				b.Fatal(err)
 			}
 		}

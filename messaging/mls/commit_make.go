@@ -209,9 +209,12 @@ func (g *groupState) enterEpoch(secrets *epochSecrets) {
 func (g *groupState) makeGroupInfo(random io.Reader, signer crypto.Signer, o groupInfoOptions) (*GroupInfo, error) {
 	info := &GroupInfo{Context: g.context, ConfirmationTag: g.confirmationTag, Signer: g.keys.index}
 	if !o.omitTree {
-		tree, err := marshal(g.tree)
-		if err != nil {
-			return nil, err
+		tree := g.encodedTree
+		if tree == nil {
+			var err error
+			if tree, err = marshal(g.tree); err != nil {
+				return nil, err
+			}
 		}
 		info.Extensions = append(info.Extensions, Extension{ExtensionRatchetTree, tree})
 	}
@@ -226,6 +229,7 @@ func (g *groupState) makeGroupInfo(random io.Reader, signer crypto.Signer, o gro
 	}
 	info.Extensions = append(info.Extensions, o.extensions...)
 	var tbs encoder
+	tbs.room(info.sizeHint())
 	if info.encodeTBS(&tbs); tbs.err != nil {
 		return nil, tbs.err
 	}
@@ -236,6 +240,10 @@ func (g *groupState) makeGroupInfo(random io.Reader, signer crypto.Signer, o gro
 
 // makeWelcome returns the Welcome for all members that p adds (RFC 9420 §12.4.3.1). g is the new epoch.
 func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pendingCommit, update *pathUpdate, joiner, member []byte, o groupInfoOptions) (*Welcome, error) {
+	var err error
+	if g.encodedTree, err = marshal(g.tree); err != nil {
+		return nil, err
+	}
 	info, err := g.makeGroupInfo(random, signer, o)
 	if err != nil {
 		return nil, err
@@ -251,6 +259,7 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 		return nil, err
 	}
 	w := &Welcome{Suite: g.suite.id, EncryptedGroupInfo: aead.Seal(nil, nonce, plain, nil)}
+	context := encryptContext("Welcome", w.EncryptedGroupInfo)
 	for i, l := range p.added {
 		k := &p.list.adds[i].KeyPackage
 		secrets := groupSecrets{JoinerSecret: joiner, PSKs: p.list.psks}
@@ -271,7 +280,7 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 		if err != nil {
 			return nil, err
 		}
-		ct, err := g.suite.encryptWithLabel(initKey, "Welcome", w.EncryptedGroupInfo, plain)
+		ct, err := g.suite.encrypt(initKey, context, plain)
 		wipe(plain)
 		if err != nil {
 			return nil, err
