@@ -209,12 +209,9 @@ func (g *groupState) enterEpoch(secrets *epochSecrets) {
 func (g *groupState) makeGroupInfo(random io.Reader, signer crypto.Signer, o groupInfoOptions) (*GroupInfo, error) {
 	info := &GroupInfo{Context: g.context, ConfirmationTag: g.confirmationTag, Signer: g.keys.index}
 	if !o.omitTree {
-		tree := g.encodedTree
-		if tree == nil {
-			var err error
-			if tree, err = marshal(g.tree); err != nil {
-				return nil, err
-			}
+		tree, err := marshal(g.tree)
+		if err != nil {
+			return nil, err
 		}
 		info.Extensions = append(info.Extensions, Extension{ExtensionRatchetTree, tree})
 	}
@@ -240,13 +237,12 @@ func (g *groupState) makeGroupInfo(random io.Reader, signer crypto.Signer, o gro
 
 // makeWelcome returns the Welcome for all members that p adds (RFC 9420 §12.4.3.1). g is the new epoch.
 func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pendingCommit, update *pathUpdate, joiner, member []byte, o groupInfoOptions) (*Welcome, error) {
-	var err error
-	if g.encodedTree, err = marshal(g.tree); err != nil {
-		return nil, err
-	}
 	info, err := g.makeGroupInfo(random, signer, o)
 	if err != nil {
 		return nil, err
+	}
+	if !o.omitTree {
+		g.encodedTree, _ = info.Extensions.Find(ExtensionRatchetTree)
 	}
 	plain, err := marshal(info)
 	if err != nil {
