@@ -137,13 +137,16 @@ type Lack uint
 // What implementations lack. A role that needs one of the first group goes to another implementation; where the second group is
 // lacked in a cast, the script is changed (see Script.Without).
 const (
-	LackExternalPSK     Lack = 1 << iota // PSKs in an external commit
-	LackResync                           // removal of the own prior leaf in an external commit
-	LackBranch                           // subgroups
-	LackReInit                           // reinitialisation
-	LackExternalSenders                  // the extension external_senders, for any member of the group
-	LackResumptionPSK                    // resumption PSKs as a proposal
-	LackProposeSelf                      // new_member_proposal
+	LackExternalPSK      Lack = 1 << iota // PSKs in an external commit
+	LackResync                            // removal of the own prior leaf in an external commit
+	LackBranch                            // subgroups
+	LackReInit                            // reinitialisation
+	LackExternalSenders                   // the extension external_senders, for any member of the group
+	LackResumptionPSK                     // resumption PSKs as a proposal
+	LackProposeSelf                       // new_member_proposal
+	LackCommitExtensions                  // as committer: the path that GroupContextExtensions require, or the right keys for it
+	LackMixedPSKs                         // as committer: PSKs by reference and by value in one commit
+	LackOutsidePSK                        // taking in a PreSharedKey or ReInit of an external sender, or being one that sends it
 
 	LackTreeBeside      // join with a tree outside the Welcome: it goes into the Welcome
 	LackPadding         // read handshakes that are padded: nobody pads

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -44,9 +45,39 @@ func needs(s Script, name string) Lack {
 			need |= LackBranch
 		case a.Action == "reinit":
 			need |= LackReInit
-		case a.Action == "resumptionPSKProposal":
+		case a.Action == "resumptionPSKProposal" && a.Actor == name:
 			need |= LackResumptionPSK
+		case a.Action == "externalSignerProposal" && slices.Contains([]ProposalType{ExternalPSK, ResumptionPSK, ReInit}, a.Description.Type):
+			need |= LackOutsidePSK
+		case a.Action == "fullCommit" && a.Actor == name:
+			need |= ofCommit(s, a)
 		}
+	}
+	return need
+}
+
+// ofCommit tells what a commit asks of its committer.
+func ofCommit(s Script, a Action) Lack {
+	var need, psks Lack
+	const byReference, byValue = 1, 2
+	for _, i := range a.ByReference {
+		switch s.Actions[i].Action {
+		case "groupContextExtensionsProposal":
+			need |= LackCommitExtensions
+		case "externalPSKProposal", "resumptionPSKProposal":
+			psks |= byReference
+		}
+	}
+	for _, d := range a.ByValue {
+		switch d.Type {
+		case GroupContextExtensions:
+			need |= LackCommitExtensions
+		case ExternalPSK, ResumptionPSK:
+			psks |= byValue
+		}
+	}
+	if psks == byReference|byValue {
+		need |= LackMixedPSKs
 	}
 	return need
 }
@@ -126,5 +157,9 @@ func playAll(t *testing.T, a, b Implementation, suites []uint16) {
 func TestAlone(t *testing.T) { playAll(t, Ours, Ours, Ours.Suites) }
 
 func TestMLSGo(t *testing.T) { playAll(t, Ours, MLSGo, MLSGo.Suites) }
+
+func TestTSMLS(t *testing.T) { playAll(t, Ours, tsmls(t), TSMLS.Suites) }
+
+func TestOpenMLS(t *testing.T) { playAll(t, Ours, openmls(t), OpenMLS.Suites) }
 
 func TestMLSGoAlone(t *testing.T) { playAll(t, MLSGo, MLSGo, MLSGo.Suites) }

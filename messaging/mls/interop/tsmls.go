@@ -4,5 +4,5 @@ package interop
 var TSMLS = Implementation{
 	Name:   "ts-mls",
 	Suites: []uint16{1, 3},
-	Lacks:  LackExternalPSK | LackExternalSenders | LackEmptyExtensions,
+	Lacks:  LackExternalPSK | LackExternalSenders | LackEmptyExtensions | LackCommitExtensions,
 }
