@@ -56,7 +56,7 @@ func (x *codec) institution(a *Agent) {
 		x.bic(bic, &a.ID)
 	}
 	if x.reading && a.ID != "" && x.is("ClrSysMmbId") {
-		x.failAt(x.frames[x.depth-1].next, "model.agent", "both a BIC and a clearing system member id")
+		x.failAt(x.levels[x.depth-1].next, "model.agent", "both a BIC and a clearing system member id")
 	}
 	if x.reading || a.System != "" || !a.ID.IsBIC() {
 		x.member(a)

@@ -47,7 +47,7 @@ func (m *Recall) fields(x *codec) {
 		}
 		x.end()
 		if x.reading && x.is("Undrlyg") {
-			x.failAt(x.frames[x.depth-1].next, "model.transactions", "a second transaction")
+			x.failAt(x.levels[x.depth-1].next, "model.transactions", "a second transaction")
 		}
 	}
 	x.supplementary(&m.Supplementary.Message)
