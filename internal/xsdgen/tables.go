@@ -83,6 +83,9 @@ func Build(schemas []*Schema) (*Tables, error) {
 	return b.tables, nil
 }
 
+// maxParticles is what the validator can count of one type.
+const maxParticles = 64
+
 type hashed struct {
 	index int
 	hash  [32]byte // of the definition with all it refers to
@@ -116,6 +119,9 @@ func (b *builder) add(name string, depth int) (hashed, error) {
 	}
 	if err != nil {
 		return hashed{}, err
+	}
+	if len(t.Elements) > maxParticles {
+		return hashed{}, fmt.Errorf("xsdgen: %s has more than %d elements", name, maxParticles)
 	}
 	sum := sha256.New()
 	if out.Elements, err = b.elements(t.Elements, depth, func(h [32]byte) { sum.Write(h[:]) }); err != nil {

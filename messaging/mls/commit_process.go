@@ -13,12 +13,24 @@ type commitInputs struct {
 	// updateKey returns the private key of an own Update proposal, by its public key.
 	updateKey func(HPKEPublicKey) (hpke.PrivateKey, bool)
 	policy    leafPolicy
+	// allow is the application's rule, asked when the public part of the commit has been found valid; nil allows all.
+	allow func(changeView) error
+}
+
+// changeView is what the application's rule judges: the list, and the tree after it with the committer's path.
+type changeView struct {
+	sender Sender
+	at     LeafIndex // the committer's leaf in tree
+	list   []listedProposal
+	tree   *ratchetTree
+	path   bool
 }
 
 // stagedCommit is a commit that was found valid and has changed nothing yet (RFC 9420 §14): the application looks at it, and the
 // state that follows it is taken or dropped.
 type stagedCommit struct {
 	next    *groupState // nil if the commit removes this member
+	tree    *ratchetTree
 	list    *proposalList
 	sender  Sender
 	leaf    LeafIndex // the committer's, in the new tree
@@ -30,6 +42,7 @@ type stagedCommit struct {
 // members can tell.
 type publicCommit struct {
 	stagedCommit
+	listed  []listedProposal
 	applied *appliedList
 	context GroupContext // of the new epoch; without the transcript hash it is the provisional one (§12.4.2)
 }
@@ -40,6 +53,11 @@ func (g *groupState) stageCommit(v verifiedContent, in commitInputs) (*stagedCom
 	p, err := g.stagePublic(v, in.proposals, in.policy)
 	if err != nil {
 		return nil, err
+	}
+	if in.allow != nil {
+		if err := in.allow(changeView{p.sender, p.leaf, p.listed, p.tree, v.Content.Commit.Path != nil}); err != nil {
+			return nil, err
+		}
 	}
 	psk, err := g.suite.pskSecretOf(p.list.psks, in.psk)
 	if err != nil {
@@ -112,8 +130,8 @@ func (g *groupState) stagePublic(v verifiedContent, proposals proposalLookup, po
 	if err != nil {
 		return nil, err
 	}
-	p := &publicCommit{applied: a, context: g.context}
-	p.stagedCommit = stagedCommit{list: l, sender: sender, leaf: LeafIndex(sender.Index), added: a.added, removed: l.removed()}
+	p := &publicCommit{listed: list, applied: a, context: g.context}
+	p.stagedCommit = stagedCommit{tree: a.tree, list: l, sender: sender, leaf: LeafIndex(sender.Index), added: a.added, removed: l.removed()}
 	if sender.Type == SenderNewMemberCommit {
 		if p.leaf, err = a.tree.free(); err != nil {
 			return nil, err
@@ -185,7 +203,7 @@ func (g *groupState) updatedKeys(t *ratchetTree, l *proposalList, updateKey func
 		if !ok {
 			return nil, refuse("12.1.2", "the private key of the own Update is gone")
 		}
-		keys.keys[keys.index.node()] = key
+		keys.set(keys.index.node(), keep(key))
 	}
 	keys.prune(t)
 	return keys, nil

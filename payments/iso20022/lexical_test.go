@@ -138,7 +138,7 @@ func TestValidateAll(t *testing.T) {
 		t.Error("Validate found nothing")
 	}
 	many := strings.Replace(doc, "<GrpHdr>", strings.Repeat("<Foo></Foo>", 500)+"<GrpHdr>", 1)
-	if n := len(ValidateAll([]byte(many))); n != maxFaults {
+	if n := len(ValidateAll([]byte(many))); n != defaultLimits.Faults {
 		t.Errorf("%d faults reported", n)
 	}
 }

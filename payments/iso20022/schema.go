@@ -7,7 +7,7 @@ import "unicode/utf8"
 // tables are schemas compiled to data: every distinct definition once, referring to others by index. Package internal/xsdgen
 // writes them.
 type tables struct {
-	schemas  []schemaDef // ordered by namespace
+	schemas  []schemaDef  // ordered by namespace
 	patterns []patternDef // index 0 is none
 	facets   []facetDef
 	types    []typeDef
