@@ -81,3 +81,22 @@ func (authority) ValidSuccessor(old, next mls.Credential) error {
 	}
 	return nil
 }
+
+// allow says what a commit may do in a chat: add and remove, in full, with or without new keys of the committer. Everything else that
+// RFC 9420 knows is another way in, and none is needed.
+func allow(c *mls.Change) error {
+	if c.External {
+		return errors.New("device: nobody joins a chat without being added")
+	}
+	for _, p := range c.Proposals {
+		switch p.Proposal.(type) {
+		case *mls.Add, *mls.Remove:
+		default:
+			return fmt.Errorf("device: a commit with a proposal of type %d", p.Proposal.Type())
+		}
+	}
+	if n := len(c.Members()); n > MaxMembers {
+		return fmt.Errorf("device: a chat has at most %d devices, not %d", MaxMembers, n)
+	}
+	return nil
+}
