@@ -287,13 +287,6 @@ func (c *Client) Load(tx Tx) (*Group, error) {
 	if g.proposals, err = loadProposals(tx, state.context.Epoch); err != nil {
 		return nil, err
 	}
-	p, err := loadPending(tx)
-	if err != nil {
-		return nil, err
-	}
-	if p != nil {
-		g.pending = p.digest
-		p.wipe()
-	}
-	return g, nil
+	g.pending, err = pendingDigest(tx)
+	return g, err
 }
