@@ -105,9 +105,9 @@ func NewClient(c Config) (*Client, error) {
 		resumptions: uint64(max(p.Resumptions, 0)),
 	}}
 	for i, signer := range c.Signers {
-		public, err := signaturePublicKeyOf(signer)
+		public, err := SignaturePublicKeyOf(signer)
 		if err != nil {
-			return nil, fmt.Errorf("mls: signer %d: %w", i, err)
+			return nil, fmt.Errorf("mls: signer %d of the client: %w", i, err)
 		}
 		client.signers[string(public)] = signer
 	}
