@@ -256,9 +256,15 @@ type wire interface {
 	decode(*decoder)
 }
 
+// room makes room for about n octets more, so that what is long is not copied while it grows.
+func (e *encoder) room(n int) { e.buf = slices.Grow(e.buf, n) }
+
 // marshal returns the encoding of v.
 func marshal(v interface{ encode(*encoder) }) ([]byte, error) {
 	var e encoder
+	if long, ok := v.(interface{ sizeHint() int }); ok {
+		e.room(long.sizeHint())
+	}
 	v.encode(&e)
 	if e.err != nil {
 		return nil, e.err

@@ -229,6 +229,7 @@ func (g *groupState) makeGroupInfo(random io.Reader, signer crypto.Signer, o gro
 	}
 	info.Extensions = append(info.Extensions, o.extensions...)
 	var tbs encoder
+	tbs.room(info.sizeHint())
 	if info.encodeTBS(&tbs); tbs.err != nil {
 		return nil, tbs.err
 	}
@@ -243,6 +244,9 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 	if err != nil {
 		return nil, err
 	}
+	if !o.omitTree {
+		g.encodedTree, _ = info.Extensions.Find(ExtensionRatchetTree)
+	}
 	plain, err := marshal(info)
 	if err != nil {
 		return nil, err
@@ -254,6 +258,7 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 		return nil, err
 	}
 	w := &Welcome{Suite: g.suite.id, EncryptedGroupInfo: aead.Seal(nil, nonce, plain, nil)}
+	context := encryptContext("Welcome", w.EncryptedGroupInfo)
 	for i, l := range p.added {
 		k := &p.list.adds[i].KeyPackage
 		secrets := groupSecrets{JoinerSecret: joiner, PSKs: p.list.psks}
@@ -274,7 +279,7 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 		if err != nil {
 			return nil, err
 		}
-		ct, err := g.suite.encryptWithLabel(initKey, "Welcome", w.EncryptedGroupInfo, plain)
+		ct, err := g.suite.encrypt(initKey, context, plain)
 		wipe(plain)
 		if err != nil {
 			return nil, err

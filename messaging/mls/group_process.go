@@ -86,11 +86,13 @@ func (g *Group) Process(tx Tx, message []byte) (Event, error) {
 	if g.spent {
 		return nil, ErrSpent
 	}
-	m := new(MLSMessage)
+	in := new(incoming) // one object, as a message should cost few
+	m, u := &in.message, &in.unverified
 	raw := slices.Clone(message) // what is decoded shares its memory
-	p, private, err := parsePrivateMessage(raw)
-	if private {
-		m.Private = &p
+	var private bool
+	var err error
+	if in.private, private, err = parsePrivateMessage(raw); private {
+		m.Private = &in.private
 	} else {
 		err = unmarshal("MLSMessage", raw, m)
 	}
@@ -125,9 +127,8 @@ func (g *Group) Process(tx Tx, message []byte) (Event, error) {
 	if g.state.reInit != nil {
 		return nil, refuse("12.4.2", "a message in an epoch in which the group is closed by a ReInit")
 	}
-	var u unverifiedContent
 	defer u.step.wipe()
-	v, err := g.openMessage(tx, g.messages, m, &u)
+	v, err := g.openMessage(tx, g.messages, m, u)
 	if errors.Is(err, ErrOwnMessage) {
 		if kind == ContentApplication {
 			return &OwnMessage{Epoch: epoch, Generation: u.generation}, nil
@@ -146,6 +147,13 @@ func (g *Group) Process(tx Tx, message []byte) (Event, error) {
 	default:
 		return g.stage(tx, v, u.generation)
 	}
+}
+
+// incoming is a message on its way through Process.
+type incoming struct {
+	message    MLSMessage
+	private    PrivateMessage // that of message, if it is one
+	unverified unverifiedContent
 }
 
 // ownHandshake recognises the own commit that waits, or an own proposal of the epoch, by its octets.
