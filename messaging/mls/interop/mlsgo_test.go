@@ -7,8 +7,8 @@ import (
 	"github.com/thomas-vilte/mls-go/ciphersuite"
 )
 
-// TestSuiteNumbers compares the code points that both sides give to the suites they share.
-func TestSuiteNumbers(t *testing.T) {
+// TestMLSGoSuites compares the code points that both sides give to suites, and pins down which of ours mls-go lacks.
+func TestMLSGoSuites(t *testing.T) {
 	for ours, theirs := range map[mls.CipherSuite]ciphersuite.CipherSuite{
 		mls.X25519AES128GCM:        ciphersuite.MLS128DHKEMX25519,
 		mls.P256AES128GCM:          ciphersuite.MLS128DHKEMP256,
@@ -18,6 +18,9 @@ func TestSuiteNumbers(t *testing.T) {
 	} {
 		if !ours.Supported() || uint16(ours) != uint16(theirs) {
 			t.Errorf("suite %v is %d there", ours, theirs)
+		}
+		if want := ours != mls.P384AES256GCM; theirs.IsSupported() != want {
+			t.Errorf("suite %v: supported by mls-go: %t", ours, !want)
 		}
 	}
 }
