@@ -110,18 +110,19 @@ func (g *Group) Process(tx Tx, message []byte) (Event, error) {
 	default:
 		return nil, refuse("6", "wire format %d is no message of a group", m.WireFormat())
 	}
-	switch {
-	case !bytes.Equal(groupID, g.state.context.GroupID):
+	if !bytes.Equal(groupID, g.state.context.GroupID) {
 		return nil, ErrWrongGroup
+	}
+	if kind != ContentApplication { // before the epoch: an external commit is made in the group's, not in this handle's
+		if e := g.ownHandshake(message); e != nil {
+			return e, nil
+		}
+	}
+	switch {
 	case epoch > g.Epoch():
 		return nil, &EarlyError{epoch}
 	case epoch < g.Epoch():
 		return g.processLate(tx, m)
-	}
-	if kind != ContentApplication {
-		if e := g.ownHandshake(message); e != nil {
-			return e, nil
-		}
 	}
 	if g.state.reInit != nil {
 		return nil, refuse("12.4.2", "a message in an epoch in which the group is closed by a ReInit")
@@ -155,7 +156,7 @@ type incoming struct {
 	unverified unverifiedContent
 }
 
-// ownHandshake recognises an own proposal or commit of the epoch by its octets.
+// ownHandshake recognises the own commit that waits, or an own proposal of the epoch, by its octets.
 func (g *Group) ownHandshake(message []byte) Event {
 	sum := digest(sha256.Sum256(message))
 	if sum == g.pending {
@@ -222,7 +223,7 @@ func (g *Group) takeApplication(tx Tx, v verifiedContent, generation uint32, sen
 }
 
 func (g *Group) takeProposal(tx Tx, v verifiedContent) (Event, error) {
-	p, err := g.keepProposal(tx, v.AuthenticatedContent, digest{})
+	p, err := g.newProposal(v.AuthenticatedContent)
 	if err != nil {
 		return nil, err
 	}
@@ -230,6 +231,9 @@ func (g *Group) takeProposal(tx Tx, v verifiedContent) (Event, error) {
 		if err := v.step.commit(tx, g.client.now()); err != nil {
 			return nil, err
 		}
+	}
+	if err := g.keep(tx, p); err != nil {
+		return nil, err
 	}
 	e := g.storedProposal(p)
 	e.AuthenticatedData = v.Content.AuthenticatedData

@@ -269,3 +269,23 @@ func TestMutatedMessages(t *testing.T) {
 		members[1].opens(members[0].seal("still here"), "still here", members[0])
 	}
 }
+
+// While a proposal waits for its commit, nobody sends application data (§12.4).
+func TestNoDataWhileProposalsWait(t *testing.T) {
+	all, _ := people(t, suite1, mls.Policy{}, "ann", "ben")
+	ann, ben := all[0], all[1]
+	var m []byte
+	ann.must(func(tx mls.Tx) (err error) {
+		m, err = ann.group.Propose(tx, &mls.GroupContextExtensions{}, nil)
+		return err
+	})
+	ben.process(m)
+	for _, p := range all {
+		p.refuses(mls.ErrProposalsWaiting, func(tx mls.Tx) error { _, err := p.group.Seal(tx, []byte("data"), nil); return err })
+	}
+	c := ben.commit(mls.CommitOptions{})
+	ben.refuses(mls.ErrProposalsWaiting, func(tx mls.Tx) error { _, err := ben.group.Seal(tx, []byte("data"), nil); return err })
+	ann.follow(c.Message())
+	ben.confirm(c)
+	ann.opens(ben.seal("after the commit"), "after the commit", ben)
+}

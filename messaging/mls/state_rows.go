@@ -134,7 +134,8 @@ func (k *kept) store(tx Tx) error {
 func (k *kept) trim(tx Tx, s *suite, limits epochLimits, now int64) error {
 	var left []keptEpoch
 	for i, p := range k.past {
-		if uint64(len(k.past)-i) > limits.past || now > p.expires {
+		p.expires = min(p.expires, now+limits.pastSeconds) // the limit may have been lowered since
+		if uint64(len(k.past)-i) > limits.past || limits.pastSeconds == 0 || now > p.expires {
 			if err := dropPast(tx, s, p.epoch); err != nil {
 				return err
 			}
