@@ -20,7 +20,7 @@ import (
 )
 
 func main() {
-	scale := flag.Int("rounds", 20, "rounds of everything; groups of 1,000 take a quarter of them")
+	scale := flag.Int("rounds", 20, "rounds of everything; half of them for groups of 1,000")
 	flag.Parse()
 	if err := run(*scale); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -45,7 +45,7 @@ func run(rounds int) error {
 	for _, n := range sizes {
 		few := rounds
 		if n >= 1000 {
-			few = max(rounds/4, 2)
+			few = max(rounds/2, 2)
 		}
 		if err := p.Measure(bench.Classical, 10*rounds); err != nil {
 			return err
