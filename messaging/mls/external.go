@@ -28,12 +28,11 @@ type ExternalOptions struct {
 // the state it leads to, until it is confirmed or discarded. tx is opened for the group. If the client is in it already, in whatever
 // epoch, its rows stay until the commit is confirmed; it must then use Resync, or find itself in the tree twice and be refused.
 func (c *Client) JoinExternal(tx Tx, info *GroupInfo, o ExternalOptions) (*PendingCommit, error) {
-	waiting, err := tx.Get(Key{Row: RowPending})
+	waiting, err := pendingDigest(tx)
 	if err != nil {
 		return nil, err
 	}
-	if waiting != nil {
-		wipe(waiting)
+	if waiting != (digest{}) {
 		return nil, ErrPending
 	}
 	s, err := lookupSuite(info.Context.Suite)
@@ -88,14 +87,11 @@ func (c *Client) Confirm(tx Tx, p *PendingCommit) (*Group, error) {
 	if !p.external {
 		return nil, errors.New("mls: the commit is not one by which the client joins: use Group.Confirm")
 	}
-	waiting, err := loadPending(tx)
-	if err != nil {
+	if waiting, err := pendingDigest(tx); err != nil {
 		return nil, err
-	}
-	if waiting == nil || waiting.digest != p.digest {
+	} else if waiting != p.digest {
 		return nil, ErrNotPending
 	}
-	waiting.wipe()
 	g, err := c.Load(tx)
 	if err != nil && !errors.Is(err, ErrNoGroup) {
 		return nil, err
@@ -121,14 +117,11 @@ func (c *Client) enter(tx Tx, old *Group, p *PendingCommit) (*Group, error) {
 
 // Discard forgets the external commit that waits in the group of tx.
 func (c *Client) Discard(tx Tx, p *PendingCommit) error {
-	waiting, err := loadPending(tx)
-	if err != nil {
+	if waiting, err := pendingDigest(tx); err != nil {
 		return err
-	}
-	if waiting == nil || waiting.digest != p.digest {
+	} else if waiting != p.digest {
 		return ErrNotPending
 	}
-	waiting.wipe()
 	p.wipe()
 	return tx.Delete(Key{Row: RowPending})
 }

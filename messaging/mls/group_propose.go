@@ -128,12 +128,16 @@ func (g *Group) propose(tx Tx, p Proposal, authenticatedData []byte) ([]byte, er
 	if err := g.state.suite.sign(g.client.config.Rand, g.signer, a, g.state.encodedContext); err != nil {
 		return nil, err
 	}
+	stored, err := g.newProposal(a)
+	if err != nil {
+		return nil, err
+	}
 	message, err := g.protect(tx, a)
 	if err != nil {
 		return nil, err
 	}
-	_, err = g.keepProposal(tx, a, sha256.Sum256(message))
-	return message, err
+	stored.sent = sha256.Sum256(message)
+	return message, g.keep(tx, stored)
 }
 
 // handshakeFormat returns how own proposals and commits are sent.

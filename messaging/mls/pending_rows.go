@@ -58,7 +58,7 @@ func (p *PendingCommit) wipe() {
 // pendingVersion is that of RowPending.
 const pendingVersion = 1
 
-// store writes RowPending: flags, message, Welcome, GroupInfo, leaves, and the next epoch: its public part, secrets and the secret
+// store writes RowPending: digest, flag, message, Welcome, GroupInfo, leaves, and the next epoch: its public part, secrets and the secret
 // its secret tree will begin with.
 func (p *PendingCommit) store(tx Tx) error {
 	p.digest = sha256.Sum256(p.message)
@@ -73,6 +73,7 @@ func (p *PendingCommit) store(tx Tx) error {
 	defer wipe(secrets)
 	e := encoder{buf: make([]byte, 0, len(epoch)+len(secrets)+len(p.message)+len(p.welcome)+len(p.groupInfo)+256)}
 	e.u8(pendingVersion)
+	e.raw(p.digest[:])
 	e.present(p.external)
 	e.opaque(p.message)
 	e.opaque(p.welcome)
@@ -90,6 +91,19 @@ func (p *PendingCommit) store(tx Tx) error {
 	return tx.Put(Key{Row: RowPending}, e.buf)
 }
 
+// pendingDigest returns which own commit waits, or zero, without reading the state it leads to.
+func pendingDigest(tx Tx) (sum digest, err error) {
+	row, err := tx.Get(Key{Row: RowPending})
+	if err != nil || row == nil {
+		return sum, err
+	}
+	defer wipe(row)
+	if len(row) < 1+len(sum) || row[0] != pendingVersion {
+		return sum, errors.New("mls: malformed pending commit row")
+	}
+	return digest(row[1 : 1+len(sum)]), nil
+}
+
 // loadPending reads RowPending, or returns nil if nothing waits.
 func loadPending(tx Tx) (*PendingCommit, error) {
 	row, err := tx.Get(Key{Row: RowPending})
@@ -104,7 +118,9 @@ func decodePending(row []byte) (*PendingCommit, error) {
 	if v := d.u8(); v != pendingVersion {
 		d.unsupported("row version", uint16(v))
 	}
-	p := &PendingCommit{external: d.present()}
+	p := new(PendingCommit)
+	copy(p.digest[:], d.take(len(p.digest)))
+	p.external = d.present()
 	p.message, p.welcome, p.groupInfo = d.opaque(), orNil(d.opaque()), orNil(d.opaque())
 	for _, list := range []*[]LeafIndex{&p.added, &p.removed} {
 		*list = decodeVector(d, maxLeaves, func(d *decoder, l *LeafIndex) { *l = LeafIndex(d.u32()) })
@@ -113,7 +129,6 @@ func decodePending(row []byte) (*PendingCommit, error) {
 	if err := d.finish(); err != nil {
 		return nil, err
 	}
-	p.digest = sha256.Sum256(p.message)
 	next, own, err := decodeEpoch(epoch)
 	if err != nil {
 		return nil, err
