@@ -3,12 +3,14 @@ module github.com/parleypay/parley
 go 1.26.0
 
 require (
+	github.com/beevik/etree v1.8.1 // the tree that goxmldsig makes canonical
 	github.com/fxamacker/cbor/v2 v2.10.0 // frames between device and relay: strict, deterministic CBOR (RFC 8949)
 	github.com/goccy/go-yaml v1.19.2 // configuration files: faults with line and key
 	github.com/gorilla/websocket v1.5.3 // both ends of the WebSocket
 	github.com/nats-io/nats-server/v2 v2.15.2 // the relay's store: JetStream, embedded
 	github.com/nats-io/nats.go v1.55.0 // its client
 	github.com/prometheus/client_golang v1.25.0 // metrics
+	github.com/russellhaering/goxmldsig v1.6.1 // canonical XML, to verify the signatures of others in message headers
 	github.com/shopspring/decimal v1.6.0 // rates and sums at the API's edge
 	github.com/synadia-io/orbit.go/jetstreamext v0.3.2 // atomic batches and batched reads of JetStream
 	golang.org/x/crypto v0.58.0 // Argon2id and XChaCha20-Poly1305 of the device store
@@ -21,7 +23,6 @@ require (
 
 require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
-	github.com/beevik/etree v1.8.1 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect
@@ -40,7 +41,6 @@ require (
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
-	github.com/russellhaering/goxmldsig v1.6.1 // indirect
 	github.com/synadia-io/orbit.go/natsext v0.1.3 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect

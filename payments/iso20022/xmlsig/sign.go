@@ -100,6 +100,9 @@ func emptySlot(message []byte) (s slot, err error) {
 	for range slots[0].Children() {
 		return s, refuse("message", "signed already", nil)
 	}
+	if slots[0].HasText() {
+		return s, refuse("message", "text where the signature goes", nil)
+	}
 	start, end := slots[0].Range()
 	s.at = start + bytes.Index(message[start:end], []byte("</")) // a canonical element has an end tag
 	declared := map[string]string{"ds": namespace}
