@@ -105,7 +105,10 @@ func (w *world) psk() mls.Proposal {
 }
 
 // extensions returns group context extensions: always with the external sender, now and then with required capabilities.
-func (w *world) extensions() mls.Extensions {
+func (w *world) extensions(suite mls.CipherSuite) mls.Extensions {
+	if suite == mls.P256AES128GCM {
+		return nil // the external sender's key is Ed25519
+	}
 	key, err := mls.SignaturePublicKeyOf(w.server)
 	if err != nil {
 		w.fail("%v", err)
@@ -166,7 +169,7 @@ func (w *world) commit(s *seat) {
 		o.SkipStored = true // who is added would not have the key
 		o.Proposals = append(o.Proposals, &mls.PreSharedKey{PSK: mls.PreSharedKeyID{Type: mls.PSKResumption, Usage: mls.UsageApplication, GroupID: c.id, Epoch: epoch}})
 	case k == 8:
-		o.Proposals = append(o.Proposals, &mls.GroupContextExtensions{Extensions: w.extensions()})
+		o.Proposals = append(o.Proposals, &mls.GroupContextExtensions{Extensions: w.extensions(c.suite)})
 	case k == 9:
 		signers := s.client.config.Signers[:2]
 		if c.suite == mls.P256AES128GCM {
@@ -175,7 +178,8 @@ func (w *world) commit(s *seat) {
 		o.NextSigner = pick(w, signers)
 	case k == 10 && c.next == nil && w.chance(3):
 		o.SkipStored = true
-		o.Proposals = append(o.Proposals, &mls.ReInit{GroupID: append(bytes.Clone(c.id), " again"...), Version: mls.MLS10, Suite: w.suite(), Extensions: w.extensions()})
+		next := w.suite()
+		o.Proposals = append(o.Proposals, &mls.ReInit{GroupID: append(bytes.Clone(c.id), " again"...), Version: mls.MLS10, Suite: next, Extensions: w.extensions(next)})
 	}
 	var p *mls.PendingCommit
 	made := s.do("commit", func(tx *mlstest.Tx) (err error) { p, err = s.group.Commit(tx, o); return err })
@@ -215,7 +219,7 @@ func (w *world) propose(s *seat) {
 		}
 		p = pick(w, []mls.Proposal{&mls.SelfRemove{}, &mls.Remove{Removed: s.group.Own()}})
 	case 6:
-		p = &mls.GroupContextExtensions{Extensions: w.extensions()}
+		p = &mls.GroupContextExtensions{Extensions: w.extensions(s.chat.suite)}
 	}
 	s.do("propose", func(tx *mlstest.Tx) (err error) {
 		if p == nil {
@@ -351,7 +355,7 @@ func (w *world) reopen(s *seat, closed bool) {
 	} else {
 		next = w.newChat(c.suite)
 		next.old = c
-		o.GroupID, o.Extensions = next.id, w.extensions()
+		o.GroupID, o.Extensions = next.id, w.extensions(c.suite)
 	}
 	next.maxMembers = c.maxMembers
 	for _, x := range members {

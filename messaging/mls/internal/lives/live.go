@@ -58,10 +58,7 @@ func live(seed uint64, steps int) (res result) {
 func (w *world) found() {
 	c := w.newChat(w.suite())
 	founder := w.newClient()
-	x := w.extensions()
-	if c.suite == mls.P256AES128GCM {
-		x = nil // the external sender's key is Ed25519
-	}
+	x := w.extensions(c.suite)
 	s := founder.sit(c)
 	for s.group == nil {
 		_ = s.tx(func(tx *mlstest.Tx) (err error) {
@@ -138,7 +135,11 @@ func (w *world) settle() {
 					}
 				}
 				w.drain(s)
-				if len(s.inbox) > 0 || len(s.outbox) > 0 || !s.gone && w.pending(s) != nil {
+			}
+		}
+		for _, c := range w.clients { // only now: one's last word is another's inbox
+			for _, s := range c.seats {
+				if !s.gone && (len(s.inbox) > 0 || len(s.outbox) > 0 || w.pending(s) != nil) {
 					quiet = false
 				}
 			}
@@ -156,7 +157,7 @@ func (w *world) settle() {
 			case s.group == nil || s.group.Epoch() != chat.epoch:
 				w.fail("%s did not arrive at epoch %d of %q", r.name, chat.epoch, chat.id)
 			case len(s.inbox) > 0:
-				w.fail("%s cannot handle %d items of %q, first %s of epoch %d", r.name, len(s.inbox), chat.id, s.inbox[0].id, s.inbox[0].epoch)
+				w.fail("%s in epoch %d of %q cannot handle %d items, first %s of epoch %d", r.name, s.group.Epoch(), chat.id, len(s.inbox), s.inbox[0].id, s.inbox[0].epoch)
 			case len(s.group.Members()) != len(chat.recipients):
 				w.fail("%d members in %q, the delivery service knows %d", len(s.group.Members()), chat.id, len(chat.recipients))
 			}

@@ -122,8 +122,10 @@ func (s *seat) handle(i item) bool {
 			fmt.Sscan(string(s.client.store.Own("since"+string(s.chat.id))), &s.since)
 			s.entered()
 		}
+		w.note("%s handles %s", s.client.name, i.id)
 		return true
 	case errors.Is(err, mlstest.ErrCrashed), errors.As(err, &early):
+		w.note("%s keeps %s: %v", s.client.name, i.id, err)
 		return false
 	case strings.Contains(err.Error(), "was not received"): // a proposal that is still on its way
 		return false
