@@ -287,6 +287,6 @@ func (c *Client) Load(tx Tx) (*Group, error) {
 	if g.proposals, err = loadProposals(tx, state.context.Epoch); err != nil {
 		return nil, err
 	}
-	g.pending, err = pendingDigest(tx)
+	g.pending, err = loadWaiting(tx)
 	return g, err
 }

@@ -27,7 +27,7 @@ func (w *world) suite() mls.CipherSuite {
 }
 
 func (w *world) newChat(suite mls.CipherSuite) *chat {
-	c := &chat{id: fmt.Appendf(nil, "chat %d", len(w.chats)), suite: suite, accepted: map[uint64][]byte{}, views: map[uint64]view{}, known: map[string]bool{},
+	c := &chat{id: fmt.Appendf(nil, "chat %d", len(w.chats)), suite: suite, accepted: map[uint64][]byte{}, views: map[uint64]view{}, known: map[string]bool{}, since: map[*client]uint64{},
 		maxMembers: 3 + w.r.IntN(4)}
 	if w.chance(20) {
 		c.maxMembers = 8 + w.r.IntN(25) // up to 32
@@ -163,7 +163,7 @@ func (w *world) commit(s *seat) {
 		o.Proposals = append(o.Proposals, w.psk())
 	case k == 7 && s.group.Epoch() == c.epoch:
 		epoch := s.group.Epoch() - min(uint64(w.r.IntN(3)), s.group.Epoch())
-		if slices.ContainsFunc(c.recipients, func(r *client) bool { x := r.seat(c); return x.group == nil || x.since > epoch }) {
+		if slices.ContainsFunc(c.recipients, func(r *client) bool { return c.since[r] > epoch }) {
 			break
 		}
 		o.SkipStored = true // who is added would not have the key
@@ -222,6 +222,9 @@ func (w *world) propose(s *seat) {
 		p = &mls.GroupContextExtensions{Extensions: w.extensions(s.chat.suite)}
 	}
 	s.do("propose", func(tx *mlstest.Tx) (err error) {
+		if known := slices.ContainsFunc(s.group.Proposals(), func(q mls.StoredProposal) bool { return sameProposal(p, q.Proposal) }); known {
+			p = nil // to say it twice is refused
+		}
 		if p == nil {
 			i.message, err = s.group.ProposeUpdate(tx, mls.UpdateOptions{})
 		} else {
@@ -235,13 +238,29 @@ func (w *world) propose(s *seat) {
 	s.flush()
 }
 
+// sameProposal reports whether both ask for the same without any key in it.
+func sameProposal(p, q mls.Proposal) bool {
+	switch p := p.(type) {
+	case *mls.SelfRemove:
+		_, same := q.(*mls.SelfRemove)
+		return same
+	case *mls.Remove:
+		r, same := q.(*mls.Remove)
+		return same && *p == *r
+	case *mls.GroupContextExtensions:
+		_, same := q.(*mls.GroupContextExtensions)
+		return same
+	}
+	return false
+}
+
 // external is a proposal by the external sender, or by somebody who wants in.
 func (w *world) external(s *seat) {
 	c := s.chat
 	if s.group.Epoch() != c.epoch || c.closed {
 		return
 	}
-	x := mls.ExternalProposal{GroupID: c.id, Epoch: c.epoch, Suite: c.suite, Signer: w.server}
+	x := mls.ExternalProposal{GroupID: c.id, Epoch: c.epoch, Suite: c.suite, Signer: w.server, AuthenticatedData: fmt.Append(nil, w.items)}
 	if c.suite == mls.P256AES128GCM {
 		return // the server's key is Ed25519
 	}
@@ -388,6 +407,13 @@ func (w *world) reopen(s *seat, closed bool) {
 		next.recipients = append(next.recipients, s.client)
 	}
 	w.submit(seat, p)
+	if !closed { // the resumption secret of the old group is not kept for ever: who is to come comes now
+		for _, x := range members {
+			for s := x.seat(next); s != nil && s.group == nil; {
+				w.drain(s)
+			}
+		}
+	}
 }
 
 // restart is a planned one, or a look at what has expired.

@@ -210,6 +210,7 @@ func (s *seat) welcomed(i item, done string) bool {
 	read.Rollback()
 	var rule *mls.RuleError
 	if s.chat.old != nil && errors.As(err, &rule) && (rule.Section == "11.2" || rule.Section == "12.4.2") {
+		w.note("%s keeps %s: %v", s.client.name, i.id, err)
 		return false // the old group has not come as far
 	}
 	if err != nil {

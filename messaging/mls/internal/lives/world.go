@@ -42,8 +42,9 @@ type chat struct {
 	accepted   map[uint64][]byte
 	recipients []*client // members, and those who are to become members by a Welcome on its way
 	views      map[uint64]view
-	known      map[string]bool // items received, by id
-	old        *chat           // that it continues or branches from
+	known      map[string]bool    // items received, by id
+	since      map[*client]uint64 // the epoch in which each recipient came, as far as the delivery service knows
+	old        *chat              // that it continues or branches from
 	closed     bool
 	next       *chat // that continues it
 	maxMembers int
@@ -301,6 +302,9 @@ func (w *world) submit(s *seat, p *mls.PendingCommit) bool {
 	if p.External() && !slices.Contains(c.recipients, s.client) {
 		c.recipients = append(c.recipients, s.client)
 	}
+	if p.External() {
+		c.since[s.client] = p.Epoch()
+	}
 	w.items++
 	w.broadcast(c, item{id: fmt.Sprint("commit ", w.items), kind: "commit", epoch: from, message: p.Message()})
 	c.accepted[from], c.epoch = p.Message(), p.Epoch()
@@ -322,7 +326,7 @@ func (w *world) submit(s *seat, p *mls.PendingCommit) bool {
 				}
 			}
 			seat := r.sit(c)
-			c.recipients = append(c.recipients, r)
+			c.recipients, c.since[r] = append(c.recipients, r), p.Epoch()
 			w.items++
 			seat.inbox = append(seat.inbox, item{id: fmt.Sprint("welcome ", w.items), kind: "welcome", epoch: p.Epoch(), message: p.Welcome()})
 		}
