@@ -129,7 +129,7 @@ func (w *world) settle() {
 					continue
 				}
 				s.flush()
-				if p := w.pending(s); p != nil && !w.submit(s, p) && s.group == nil {
+				if p := w.pending(s); p != nil && !w.submit(s, p) && s.group == nil && !slices.Contains(s.chat.recipients, c) {
 					if err := s.tx(func(tx *mlstest.Tx) error { return c.mls.Discard(tx, p) }); err == nil {
 						s.leave()
 					}
