@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -23,6 +24,10 @@ type copies struct {
 
 // copied is a chat's: the run in which the copy was noticed, and that of the commit that healed it, 0 for none.
 type copied struct{ at, healed uint64 }
+
+// lost is copied.at of a chat that no commit heals: something of a later epoch came, so the chat has moved on without the copy, and what
+// it commits nobody follows.
+const lost = 1 << 62
 
 func (c *copies) of(chat messaging.ChatID) copied {
 	if !c.any.Load() {
@@ -80,7 +85,9 @@ func (d *Device) checkRun(ctx context.Context, told uint64, f *wire.Synced) erro
 			if err := d.nextRun(t, f.Run); err != nil {
 				return err
 			}
-			return t.exec(`UPDATE chat SET copied = ? WHERE state IN (?, ?)`, int64(d.run.Load()), chatCreating, chatActive)
+			return errors.Join(
+				t.exec(`UPDATE chat SET copied = ? WHERE state IN (?, ?)`, int64(d.run.Load()), chatCreating, chatActive),
+				t.exec(`UPDATE chat SET copied = ? WHERE id IN (SELECT chat FROM early)`, int64(lost)))
 		})
 		if err != nil {
 			return err
@@ -104,8 +111,17 @@ func (d *Device) foundCopy(t *tx, r *outcome, chat messaging.ChatID) error {
 	return t.exec(`UPDATE chat SET copied = ? WHERE id = ?`, int64(d.run.Load()), chat[:])
 }
 
-// heal commits in all chats that wait for it. What fails is tried again with the next connection; a chat whose epoch is over never
-// succeeds, and its members must remove this device and add it again.
+// movedOn is called when something of a later epoch waits in a chat.
+func (d *Device) movedOn(t *tx, r *outcome, chat messaging.ChatID) error {
+	if !d.copies.held(chat) {
+		return nil
+	}
+	r.copied = true
+	return t.exec(`UPDATE chat SET copied = ? WHERE id = ?`, int64(lost), chat[:])
+}
+
+// heal commits in all chats that wait for it. What fails is tried again with the next connection. A chat whose epoch is over never
+// succeeds: its members must remove this device, and make a new chat with it.
 func (d *Device) heal() {
 	if !d.copies.any.Load() {
 		return
@@ -113,7 +129,7 @@ func (d *Device) heal() {
 	d.copies.mu.Lock()
 	var held []messaging.ChatID
 	for chat, x := range d.copies.chats {
-		if x.at > x.healed {
+		if x.at > x.healed && x.at != lost {
 			held = append(held, chat)
 		}
 	}

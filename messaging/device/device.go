@@ -83,7 +83,7 @@ var (
 	// ErrStoreVersion: the store was made by another version of this program.
 	ErrStoreVersion = errors.New("device: the store is of another version; start with a new one")
 	// ErrCopy: the store is an older copy of itself, and another one ran since. Nothing is sealed in the chat until a commit, which is
-	// under way, has given it keys that the other one never had; when it cannot, a member must remove this device and add it again.
+	// under way, has given it keys that the other one never had; when it cannot, because the chat has moved on, the members need a new chat with this device.
 	ErrCopy = errors.New("device: the store is an older copy of itself, and the chat has no new keys yet")
 )
 

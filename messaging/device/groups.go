@@ -56,7 +56,7 @@ var (
 // newClient makes the core's client. It holds no state: groups are rows, and handles in store.groups.
 func (d *Device) newClient() (err error) {
 	d.mls, err = mls.NewClient(mls.Config{
-		Identity: authority{}, Signers: []crypto.Signer{d.key}, Now: d.now,
+		Identity: authority{}, Signers: d.signers(), Now: d.now,
 		Policy: mls.Policy{
 			Ratchet:    mls.RatchetLimits{JumpMax: maxForward, SkippedMax: maxSkipped},
 			PastEpochs: keepEpochs, PastAge: keepEpoch, Resumptions: -1,
@@ -308,3 +308,6 @@ func (s chatSession) SafetyCode() (string, error) {
 	}
 	return h.info.Code, nil
 }
+
+// signers are the device's signature keys: one, for all suites and for the relay.
+func (d *Device) signers() []crypto.Signer { return []crypto.Signer{d.key} }

@@ -186,6 +186,9 @@ func (d *Device) settle(ctx context.Context, r *outcome) {
 	if r.copied || len(r.changed) > 0 && d.copies.any.Load() {
 		if err := d.copies.load(ctx, d); err == nil { // else the next connection does it
 			d.heal()
+			if d.line.online() { // what was held goes out now, not when its time is up
+				d.out.step(outbox.Disconnected{}, outbox.Connected{})
+			}
 		}
 	}
 	for _, chat := range r.joined {
@@ -579,6 +582,9 @@ func (d *Device) keepEarly(t *tx, r *outcome, kind wire.Kind, chat messaging.Cha
 		return err
 	}
 	r.early++
+	if err := d.movedOn(t, r, chat); err != nil {
+		return err
+	}
 	return t.exec(`INSERT INTO early (chat, at, v) VALUES (?, ?, ?)`, chat[:], d.now().UnixMilli(), v)
 }
 
