@@ -303,7 +303,13 @@ func decodeVector[T any](d *decoder, max int, one func(*decoder, *T)) []T {
 			break
 		}
 		var v T
+		from := d.pos
 		one(d, &v)
+		if list == nil && d.err == nil && d.pos > from { // a long list of such elements is not copied while it grows
+			if n := (d.end - from) / (d.pos - from); n >= 16 {
+				list = make([]T, 0, min(n, max))
+			}
+		}
 		list = append(list, v)
 	}
 	d.leave(outer)

@@ -352,6 +352,13 @@ func (x *codec) outside(i uint32) {
 // missing refuses a message without something that the schema does not demand.
 func (x *codec) missing(name string) { x.fail(name, "model.missing", "required") }
 
+// noPlace refuses to write a message that says something which its definition has no element for.
+func (x *codec) noPlace(name string, said bool) {
+	if !x.reading && said {
+		x.fail(name, "model.element", "this message has no place for it")
+	}
+}
+
 // transaction opens the one element that holds the transaction.
 func (x *codec) transaction(name string) bool { return x.always(name) }
 

@@ -134,6 +134,8 @@ func (x *codec) timeOf(i uint32) time.Time {
 	return t
 }
 
+const noZone = "no zone"
+
 // parseTime reads a dateTime that the schema allows: YYYY-MM-DDThh:mm:ss, up to nine decimals, and Z or an offset, or neither if it
 // is in a local zone.
 func parseTime(v string, local *time.Location) (_ time.Time, why string) {
@@ -173,7 +175,7 @@ func parseTime(v string, local *time.Location) (_ time.Time, why string) {
 	case local != nil:
 		return time.Time{}, "a zone, where the rail writes local time without one"
 	case at == len(v):
-		return time.Time{}, "no zone"
+		return time.Time{}, noZone
 	case v[at:] == "-00:00":
 		return time.Time{}, "an unknown zone (-00:00)"
 	case v[at] == '+' || v[at] == '-':

@@ -108,6 +108,14 @@ func (x *codec) someone(name string, p *Identity) {
 	}
 }
 
+// initiator is InitgPty, which the schema demands, though it may be empty.
+func (x *codec) initiator(p *Identity) {
+	if x.always("InitgPty") {
+		x.identity(&p.Name, &p.Address, &p.ID)
+		x.end()
+	}
+}
+
 // someoneOf is a debtor or creditor that is not demanded.
 func (x *codec) someoneOf(name string, p *Party) {
 	if x.begin(name) {
@@ -190,6 +198,7 @@ func (x *codec) partyID(id *PartyID) {
 	if !x.reading && *id == (PartyID{}) || !x.begin("Id") {
 		return
 	}
+	x.validate = true
 	if (x.reading || !id.Private) && x.begin("OrgId") {
 		bic := "AnyBIC"
 		if x.old() {
@@ -223,10 +232,25 @@ func (x *codec) other(id *PartyID) {
 	x.pass("Othr")
 }
 
-// account is a CashAccount: an IBAN, with right check digits, or another account number without scheme or issuer. An account in
-// another currency than that of the payment is refused. Passed over: Tp, Nm, Prxy.
-func (x *codec) account(name string, a *payments.Account, currency payments.Currency) {
-	if !x.reading && *a == (payments.Account{}) || !x.begin(name) {
+// account is the account of a party, perhaps with its currency. Between banks an account in another currency than that of the payment
+// is refused, which must be known then.
+func (x *codec) account(name string, p *Party, payment payments.Currency) {
+	x.accountIn(name, &p.Account, &p.AccountCurrency)
+	if payment != "" && p.AccountCurrency != "" && p.AccountCurrency != payment {
+		x.fail(name, "model.currency", "the account is in another currency than the payment")
+	}
+}
+
+// accountIn is a CashAccount: an IBAN, with right check digits, or another account number without scheme or issuer. Passed over: Tp,
+// Nm, Prxy.
+func (x *codec) accountIn(name string, a *payments.Account, currency *payments.Currency) {
+	if !x.reading && *a == (payments.Account{}) {
+		if *currency != "" {
+			x.fail(name, "model.missing", "a currency without an account")
+		}
+		return
+	}
+	if !x.begin(name) {
 		return
 	}
 	if x.begin("Id") {
@@ -238,10 +262,9 @@ func (x *codec) account(name string, a *payments.Account, currency payments.Curr
 		x.end()
 	}
 	x.pass("Tp")
-	if x.reading {
-		if c, ok := x.take("Ccy"); ok && x.plainOf(c) != string(currency) && currency != "" {
-			x.failAt(c, "model.currency", "the account is in another currency than the payment")
-		}
+	x.currency("Ccy", currency)
+	if x.reading && x.informal && *a == (payments.Account{}) {
+		*currency = ""
 	}
 	x.pass("Nm", "Prxy")
 	x.end()

@@ -307,6 +307,24 @@ func (x *codec) putAmount(name string, a *payments.Amount) {
 	x.endTag(name)
 }
 
+// currency is an ISO 4217 code by itself.
+func (x *codec) currency(name string, v *payments.Currency) {
+	if x.reading {
+		if c, ok := x.take(name); ok {
+			known, err := payments.ParseCurrency(x.plainOf(c))
+			if *v = known; err != nil && !x.informal {
+				x.failAt(c, "model.currency", "unknown currency")
+			}
+		}
+		return
+	}
+	if _, known := v.Digits(); *v != "" && !known {
+		x.fail(name, "model.currency", "unknown currency")
+	} else if *v != "" {
+		x.raw(name, string(*v))
+	}
+}
+
 // sameAmount reads an amount that must be that of the payment. It is not written.
 func (x *codec) sameAmount(name string, a payments.Amount) {
 	if !x.reading {

@@ -36,13 +36,13 @@ func MeasureMemory(suite mls.CipherSuite, groups int) (Memory, error) {
 			clients = append(clients, c)
 		}
 	}
-	before := heap()
+	before := Heap()
 	for _, c := range clients {
 		if err := c.Restore(c.Rows); err != nil {
 			return Memory{}, err
 		}
 	}
-	after := heap()
+	after := Heap()
 	runtime.KeepAlive(clients)
 	return Memory{Group: int(after-before) / len(clients), Stored: stored / len(clients)}, nil
 }
@@ -64,8 +64,8 @@ func exchange(a, b *Client) error {
 	return err
 }
 
-// heap returns the octets that are in use after a collection.
-func heap() uint64 {
+// Heap returns the octets that are in use after a collection.
+func Heap() uint64 {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
