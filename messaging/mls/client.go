@@ -101,7 +101,7 @@ func NewClient(c Config) (*Client, error) {
 		return nil, errors.New("mls: a negative PastAge, LeafLifetimeMax or ProposalsMax")
 	}
 	client := &Client{config: c, signers: map[string]crypto.Signer{}, limits: epochLimits{
-		ratchet: p.Ratchet.withDefaults(), past: uint64(max(p.PastEpochs, 0)), pastSeconds: int64(p.PastAge / time.Second),
+		ratchet: p.Ratchet, past: uint64(max(p.PastEpochs, 0)), pastSeconds: int64(p.PastAge / time.Second),
 		resumptions: uint64(max(p.Resumptions, 0)),
 	}}
 	for i, signer := range c.Signers {
@@ -287,6 +287,6 @@ func (c *Client) Load(tx Tx) (*Group, error) {
 	if g.proposals, err = loadProposals(tx, state.context.Epoch); err != nil {
 		return nil, err
 	}
-	g.pending, err = pendingDigest(tx)
+	g.pending, err = loadWaiting(tx)
 	return g, err
 }

@@ -26,13 +26,11 @@ type ExternalOptions struct {
 
 // JoinExternal makes the commit by which the client enters the group of info, from outside (RFC 9420 §12.4.3.2), and stores it, with
 // the state it leads to, until it is confirmed or discarded. tx is opened for the group. If the client is in it already, in whatever
-// epoch, its rows stay until the commit is confirmed; it must then use Resync, or find itself in the tree twice and be refused.
+// epoch, its rows stay until the commit is confirmed, and its Group is to be loaded again to know of the commit; it must then use Resync, or find itself in the tree twice and be refused.
 func (c *Client) JoinExternal(tx Tx, info *GroupInfo, o ExternalOptions) (*PendingCommit, error) {
-	waiting, err := pendingDigest(tx)
-	if err != nil {
+	if w, err := loadWaiting(tx); err != nil {
 		return nil, err
-	}
-	if waiting != (digest{}) {
+	} else if w != (waiting{}) {
 		return nil, ErrPending
 	}
 	s, err := lookupSuite(info.Context.Suite)
@@ -87,9 +85,9 @@ func (c *Client) Confirm(tx Tx, p *PendingCommit) (*Group, error) {
 	if !p.external {
 		return nil, errors.New("mls: the commit is not one by which the client joins: use Group.Confirm")
 	}
-	if waiting, err := pendingDigest(tx); err != nil {
+	if w, err := loadWaiting(tx); err != nil {
 		return nil, err
-	} else if waiting != p.digest {
+	} else if w.digest != p.digest {
 		return nil, ErrNotPending
 	}
 	g, err := c.Load(tx)
@@ -117,9 +115,9 @@ func (c *Client) enter(tx Tx, old *Group, p *PendingCommit) (*Group, error) {
 
 // Discard forgets the external commit that waits in the group of tx.
 func (c *Client) Discard(tx Tx, p *PendingCommit) error {
-	if waiting, err := pendingDigest(tx); err != nil {
+	if w, err := loadWaiting(tx); err != nil {
 		return err
-	} else if waiting != p.digest {
+	} else if w.digest != p.digest {
 		return ErrNotPending
 	}
 	p.wipe()

@@ -158,11 +158,11 @@ type incoming struct {
 
 // ownHandshake recognises the own commit that waits, or an own proposal of the epoch, by its octets.
 func (g *Group) ownHandshake(message []byte) Event {
-	if g.pending == (digest{}) && len(g.proposals) == 0 {
+	if g.pending == (waiting{}) && len(g.proposals) == 0 {
 		return nil
 	}
 	sum := digest(sha256.Sum256(message))
-	if sum == g.pending {
+	if sum == g.pending.digest {
 		return &OwnCommit{}
 	}
 	for i := range g.proposals {

@@ -12,6 +12,9 @@ import (
 // §12.4). Commit, or wait for somebody's commit.
 var ErrProposalsWaiting = errors.New("mls: a proposal waits for a commit: no application data before it (RFC 9420 §12.4)")
 
+// ErrProposed: the member has proposed exactly this in the epoch already, so the two would be one.
+var ErrProposed = errors.New("mls: the same proposal of this member waits already")
+
 // StoredProposal is a proposal that somebody sent: verified, valid by itself, and stored for the commit that refers to it. It is
 // also what Proposals returns.
 type StoredProposal struct {
@@ -129,6 +132,9 @@ func (g *Group) propose(tx Tx, p Proposal, authenticatedData []byte) ([]byte, er
 		return nil, err
 	}
 	stored, err := g.newProposal(a)
+	if errors.Is(err, ErrConsumed) {
+		return nil, ErrProposed
+	}
 	if err != nil {
 		return nil, err
 	}

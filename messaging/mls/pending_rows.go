@@ -2,6 +2,7 @@ package mls
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"slices"
 )
@@ -58,7 +59,7 @@ func (p *PendingCommit) wipe() {
 // pendingVersion is that of RowPending.
 const pendingVersion = 1
 
-// store writes RowPending: digest, flag, message, Welcome, GroupInfo, leaves, and the next epoch: its public part, secrets and the secret
+// store writes RowPending: digest, flag, epoch, message, Welcome, GroupInfo, leaves, and the next epoch: its public part, secrets and the secret
 // its secret tree will begin with.
 func (p *PendingCommit) store(tx Tx) error {
 	p.digest = sha256.Sum256(p.message)
@@ -75,6 +76,7 @@ func (p *PendingCommit) store(tx Tx) error {
 	e.u8(pendingVersion)
 	e.raw(p.digest[:])
 	e.present(p.external)
+	e.u64(p.Epoch())
 	e.opaque(p.message)
 	e.opaque(p.welcome)
 	e.opaque(p.groupInfo)
@@ -91,18 +93,26 @@ func (p *PendingCommit) store(tx Tx) error {
 	return tx.Put(Key{Row: RowPending}, e.buf)
 }
 
-// pendingDigest returns which own commit waits, or zero, without reading the state it leads to.
-func pendingDigest(tx Tx) (sum digest, err error) {
+// pendingHeader is version, digest, flag and epoch.
+const pendingHeader = 1 + sha256.Size + 1 + 8
+
+// loadWaiting returns which own commit waits, without reading the state it leads to.
+func loadWaiting(tx Tx) (w waiting, err error) {
 	row, err := tx.Get(Key{Row: RowPending})
 	if err != nil || row == nil {
-		return sum, err
+		return w, err
 	}
 	defer wipe(row)
-	if len(row) < 1+len(sum) || row[0] != pendingVersion {
-		return sum, errors.New("mls: malformed pending commit row")
+	if len(row) < pendingHeader || row[0] != pendingVersion {
+		return w, errors.New("mls: malformed pending commit row")
 	}
-	return digest(row[1 : 1+len(sum)]), nil
+	w.digest = digest(row[1 : 1+sha256.Size])
+	w.external = row[1+sha256.Size] == 1
+	w.epoch = binary.BigEndian.Uint64(row[pendingHeader-8:])
+	return w, nil
 }
+
+func (p *PendingCommit) waiting() waiting { return waiting{p.digest, p.Epoch(), p.external} }
 
 // loadPending reads RowPending, or returns nil if nothing waits.
 func loadPending(tx Tx) (*PendingCommit, error) {
@@ -121,6 +131,7 @@ func decodePending(row []byte) (*PendingCommit, error) {
 	p := new(PendingCommit)
 	copy(p.digest[:], d.take(len(p.digest)))
 	p.external = d.present()
+	begins := d.u64()
 	p.message, p.welcome, p.groupInfo = d.opaque(), orNil(d.opaque()), orNil(d.opaque())
 	for _, list := range []*[]LeafIndex{&p.added, &p.removed} {
 		*list = decodeVector(d, maxLeaves, func(d *decoder, l *LeafIndex) { *l = LeafIndex(d.u32()) })
@@ -136,8 +147,8 @@ func decodePending(row []byte) (*PendingCommit, error) {
 	if err := next.decodeSecrets(secrets, own); err != nil {
 		return nil, err
 	}
-	if len(encryption) != next.suite.nh {
-		return nil, errors.New("mls: malformed pending commit row: encryption secret")
+	if len(encryption) != next.suite.nh || next.context.Epoch != begins {
+		return nil, errors.New("mls: malformed pending commit row: epoch or encryption secret")
 	}
 	next.secrets.encryption = slices.Clone(encryption)
 	clear(encryption)
