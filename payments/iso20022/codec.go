@@ -398,24 +398,21 @@ func (x *codec) version(def *string) {
 // plainAttributes refuses attributes beyond Ccy, and the place of a schema on the root. What stands in an envelope of supplementary
 // data, or in a signature, is not this message's.
 func (x *codec) plainAttributes() {
-	if len(x.attrs) == 0 {
+	plain := true // the schema allows Ccy only, of no namespace
+	for i := range x.attrs {
+		plain = plain && x.attrs[i].ns == noNamespace
+	}
+	if plain {
 		return
 	}
 	for i := uint32(0); i < uint32(len(x.nodes)); i++ {
-		if name := x.tree.name(i); string(name) == "Envlp" || string(name) == "Sgntr" {
-			for _, a := range x.attributes(i) {
-				if a.ns != noNamespace {
-					x.failAt(i, "model.attribute", "an attribute that says nothing a payment needs")
-				}
-			}
-			i = x.next(i) - 1
-			continue
-		}
 		for _, a := range x.attributes(i) {
-			if a.ns == noNamespace || i == 0 && string(x.src[a.nameAt:a.nameEnd]) != "type" {
-				continue // the schema allows Ccy only
+			if a.ns != noNamespace && (i > 0 || string(x.src[a.nameAt:a.nameEnd]) == "type") {
+				x.failAt(i, "model.attribute", "an attribute that says nothing a payment needs")
 			}
-			x.failAt(i, "model.attribute", "an attribute that says nothing a payment needs")
+		}
+		if name := x.tree.name(i); string(name) == "Envlp" || string(name) == "Sgntr" {
+			i = x.next(i) - 1
 		}
 	}
 }

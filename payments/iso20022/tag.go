@@ -29,6 +29,14 @@ func (s *scanner) startTag() bool {
 		start: uint32(at), nameAt: uint32(nameAt), nameEnd: uint32(s.pos), parent: parent, attrAt: uint32(len(s.attrs)),
 	})
 	s.open = append(s.open, i)
+	if nameAt == prefixAt && s.pos < len(s.src) && s.src[s.pos] == '>' { // as most are
+		s.pos++
+		n := &s.nodes[i]
+		n.binding = s.lookUp(nil)
+		n.ns = s.bindings[n.binding].ns
+		n.textAt, n.textEnd = uint32(s.pos), uint32(s.pos)
+		return true
+	}
 	closed, ok := s.attributeList(i)
 	if !ok {
 		return false
@@ -184,6 +192,9 @@ func (s *scanner) intern(uri []byte) uint16 {
 func (s *scanner) lookUp(prefix []byte) uint16 {
 	for k := len(s.scope) - 1; k >= 0; k-- {
 		b := &s.bindings[s.scope[k]]
+		if len(prefix) == 0 && b.prefixAt == b.prefixEnd {
+			return s.scope[k]
+		}
 		if bytes.Equal(s.src[b.prefixAt:b.prefixEnd], prefix) {
 			return s.scope[k]
 		}
@@ -236,6 +247,15 @@ func (s *scanner) qualifiedName() (nameAt int, ok bool) {
 // ncName reads a name without a colon (Namespaces in XML 1.0, NCName).
 func (s *scanner) ncName() bool {
 	at := s.pos
+	if src := s.src; at < len(src) && nameByte[src[at]] && src[at] > '9' {
+		k := at + 1
+		for k < len(src) && nameByte[src[k]] {
+			k++
+		}
+		if s.pos = k; k < len(src) && src[k] < utf8.RuneSelf {
+			return true
+		}
+	}
 	for s.pos < len(s.src) {
 		c := s.src[s.pos]
 		if nameByte[c] {
