@@ -353,11 +353,14 @@ func (x *codec) currency(name string, v *payments.Currency) {
 		}
 		return
 	}
-	if _, known := v.Digits(); *v != "" && !known {
-		x.fail(name, "model.currency", "unknown currency")
-	} else if *v != "" {
-		x.raw(name, string(*v))
+	if *v == "" {
+		return
 	}
+	if _, known := v.Digits(); !known {
+		x.fail(name, "model.currency", "unknown currency")
+		return
+	}
+	x.raw(name, string(*v))
 }
 
 // sameAmount reads an amount that must be that of the payment. It is not written.
