@@ -401,6 +401,11 @@ func (v *validator) finish(p *frame, i uint32) {
 	if p.of != nil {
 		p.next()
 	}
+	if p.def.kind == kindSequence {
+		for p.k < len(p.def.elems) && p.def.elems[p.k].min == 0 && p.def.elems[p.k].name != "" {
+			p.k++
+		}
+	}
 	for ; p.k < p.def.particles() && !v.done(); p.next() {
 		if p.def.kind == kindAny && p.n == 0 || p.def.kind != kindAny && !v.mayLack(p.def, p.k) {
 			v.missing(p, i, v.tree.nodes[i].textEnd)
