@@ -1,6 +1,9 @@
 package iso20022
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // tree is a scanned document: its elements in document order, as offsets into the bytes it was read from. Nothing is copied.
 type tree struct {
@@ -285,6 +288,8 @@ func (s *scanner) markup() bool {
 // mark sets a flag of the innermost open element.
 func (s *scanner) mark(flag uint8) { s.nodes[s.open[len(s.open)-1]].flags |= flag }
 
+const eightSpaces = 0x2020202020202020
+
 // text reads character data up to the next markup.
 func (s *scanner) text() bool {
 	n := &s.nodes[s.open[len(s.open)-1]]
@@ -292,6 +297,9 @@ func (s *scanner) text() bool {
 		src, at := s.src, s.pos // most text is white space, or plain
 		for at < len(src) && textSpace[src[at]] {
 			at++
+			for at+8 <= len(src) && binary.LittleEndian.Uint64(src[at:]) == eightSpaces { // indentation
+				at += 8
+			}
 		}
 		if from := at; from < len(src) && textPlain[src[from]] {
 			for at < len(src) && textPlain[src[at]] {

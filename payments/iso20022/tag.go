@@ -14,29 +14,31 @@ func (s *scanner) startTag() bool {
 	case len(s.nodes)+s.forgotten >= s.limits.Elements:
 		return s.fail(at, "xml.elements", "more elements than the limit")
 	}
+	i := uint32(len(s.nodes))
+	parent := i
+	if n := len(s.open); n > 0 {
+		parent = s.open[n-1]
+	}
+	if end := plainName(s.src, at+1); end < len(s.src) && s.src[end] == '>' { // <name>, as most are
+		b := s.lookUp(nil)
+		s.pos = end + 1
+		s.nodes = append(s.nodes, node{
+			start: uint32(at), nameAt: uint32(at + 1), nameEnd: uint32(end), textAt: uint32(s.pos), textEnd: uint32(s.pos),
+			parent: parent, attrAt: uint32(len(s.attrs)), binding: b, ns: s.bindings[b].ns,
+		})
+		s.open = append(s.open, i)
+		return true
+	}
 	s.pos++
 	prefixAt := s.pos
 	nameAt, ok := s.qualifiedName()
 	if !ok {
 		return false
 	}
-	i := uint32(len(s.nodes))
-	parent := i
-	if n := len(s.open); n > 0 {
-		parent = s.open[n-1]
-	}
 	s.nodes = append(s.nodes, node{
 		start: uint32(at), nameAt: uint32(nameAt), nameEnd: uint32(s.pos), parent: parent, attrAt: uint32(len(s.attrs)),
 	})
 	s.open = append(s.open, i)
-	if nameAt == prefixAt && s.pos < len(s.src) && s.src[s.pos] == '>' { // as most are
-		s.pos++
-		n := &s.nodes[i]
-		n.binding = s.lookUp(nil)
-		n.ns = s.bindings[n.binding].ns
-		n.textAt, n.textEnd = uint32(s.pos), uint32(s.pos)
-		return true
-	}
 	closed, ok := s.attributeList(i)
 	if !ok {
 		return false
@@ -244,18 +246,20 @@ func (s *scanner) qualifiedName() (nameAt int, ok bool) {
 	return nameAt, true
 }
 
+// plainName returns where a name of ASCII characters that begins at at ends: at itself if none begins there.
+func plainName(src []byte, at int) int {
+	if at >= len(src) || !nameByte[src[at]] || src[at] <= '9' {
+		return at
+	}
+	for at++; at < len(src) && nameByte[src[at]]; at++ {
+	}
+	return at
+}
+
 // ncName reads a name without a colon (Namespaces in XML 1.0, NCName).
 func (s *scanner) ncName() bool {
 	at := s.pos
-	if src := s.src; at < len(src) && nameByte[src[at]] && src[at] > '9' {
-		k := at + 1
-		for k < len(src) && nameByte[src[k]] {
-			k++
-		}
-		if s.pos = k; k < len(src) && src[k] < utf8.RuneSelf {
-			return true
-		}
-	}
+	s.pos = plainName(s.src, at)
 	for s.pos < len(s.src) {
 		c := s.src[s.pos]
 		if nameByte[c] {
