@@ -11,7 +11,6 @@ require (
 	github.com/prometheus/client_golang v1.25.0 // metrics
 	github.com/shopspring/decimal v1.6.0 // rates and sums at the API's edge
 	github.com/synadia-io/orbit.go/jetstreamext v0.3.2 // atomic batches and batched reads of JetStream
-	github.com/thomas-vilte/mls-go v1.6.0 // MLS handshakes and primitives, until our own core (RFC 9420)
 	golang.org/x/crypto v0.58.0 // Argon2id and XChaCha20-Poly1305 of the device store
 	golang.org/x/sys v0.49.0 // a terminal that does not show the passphrase
 	golang.org/x/text v0.43.0 // Unicode normalisation of what is signed

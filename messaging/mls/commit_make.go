@@ -25,6 +25,7 @@ type commitRequest struct {
 	use               pskContext
 	psk               pskLookup // of the PSKs proposed
 	policy            leafPolicy
+	allow             func(changeView) error // as in commitInputs
 	// groupInfo says what the GroupInfo for new members has besides the state of the group.
 	groupInfo groupInfoOptions
 }
@@ -94,7 +95,7 @@ func (g *groupState) buildCommit(random io.Reader, req commitRequest, sender Sen
 		if req.nextSigner != nil {
 			leafSigner = req.nextSigner
 		}
-		if update, err = g.startCommitPath(random, a, sender, req, leafSigner); err != nil {
+		if update, err = g.startCommitPath(random, list, a, sender, req, leafSigner); err != nil {
 			return nil, err
 		}
 		defer update.wipe()
@@ -105,6 +106,15 @@ func (g *groupState) buildCommit(random io.Reader, req commitRequest, sender Sen
 	}
 	if err := a.rules.checkTree(a.tree, a.changed); err != nil {
 		return nil, err
+	}
+	if req.allow != nil {
+		at := LeafIndex(sender.Index)
+		if update != nil {
+			at = update.sender
+		}
+		if err := req.allow(changeView{sender, at, listed, a.tree, update != nil}); err != nil {
+			return nil, err
+		}
 	}
 	if context.TreeHash, err = a.tree.hash(); err != nil {
 		return nil, err
@@ -153,7 +163,7 @@ func (g *groupState) buildCommit(random io.Reader, req commitRequest, sender Sen
 
 // startCommitPath gives the committer its new leaf and path. A member keeps what its leaf says unless the request changes it; somebody
 // who joins brings a whole leaf.
-func (g *groupState) startCommitPath(random io.Reader, a *appliedList, sender Sender, req commitRequest, signer crypto.Signer) (*pathUpdate, error) {
+func (g *groupState) startCommitPath(random io.Reader, list *proposalList, a *appliedList, sender Sender, req commitRequest, signer crypto.Signer) (*pathUpdate, error) {
 	at := LeafIndex(sender.Index)
 	var old *LeafNode
 	var leaf LeafNode
@@ -182,7 +192,10 @@ func (g *groupState) startCommitPath(random io.Reader, a *appliedList, sender Se
 	if old != nil {
 		return update, a.rules.checkReplacement(old, update.leaf, at, SourceCommit)
 	}
-	return update, a.rules.check(update.leaf, at, SourceCommit)
+	if err := a.rules.check(update.leaf, at, SourceCommit); err != nil {
+		return nil, err
+	}
+	return update, g.checkJoiner(list, a, update.leaf, at, req.policy.identity)
 }
 
 // enterEpoch takes the secrets of an epoch whose confirmation tag this member makes itself, because it created the epoch. The key
@@ -216,6 +229,7 @@ func (g *groupState) makeGroupInfo(random io.Reader, signer crypto.Signer, o gro
 	}
 	info.Extensions = append(info.Extensions, o.extensions...)
 	var tbs encoder
+	tbs.room(info.sizeHint())
 	if info.encodeTBS(&tbs); tbs.err != nil {
 		return nil, tbs.err
 	}
@@ -230,6 +244,9 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 	if err != nil {
 		return nil, err
 	}
+	if !o.omitTree {
+		g.encodedTree, _ = info.Extensions.Find(ExtensionRatchetTree)
+	}
 	plain, err := marshal(info)
 	if err != nil {
 		return nil, err
@@ -241,6 +258,7 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 		return nil, err
 	}
 	w := &Welcome{Suite: g.suite.id, EncryptedGroupInfo: aead.Seal(nil, nonce, plain, nil)}
+	context := encryptContext("Welcome", w.EncryptedGroupInfo)
 	for i, l := range p.added {
 		k := &p.list.adds[i].KeyPackage
 		secrets := groupSecrets{JoinerSecret: joiner, PSKs: p.list.psks}
@@ -261,7 +279,7 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 		if err != nil {
 			return nil, err
 		}
-		ct, err := g.suite.encryptWithLabel(initKey, "Welcome", w.EncryptedGroupInfo, plain)
+		ct, err := g.suite.encrypt(initKey, context, plain)
 		wipe(plain)
 		if err != nil {
 			return nil, err
@@ -282,6 +300,8 @@ type externalCommitRequest struct {
 	selfRemoves       [][]byte // encoded MLSMessages: the SelfRemove proposals of the epoch, which a joiner takes along
 	authenticatedData []byte
 	policy            leafPolicy
+	// allow, if not nil, returns the application's rule for the group as the GroupInfo has it.
+	allow func(*groupState) func(changeView) error
 }
 
 // makeExternalCommit makes the commit by which a client joins a group from its GroupInfo, and the state it will have if the commit
@@ -331,12 +351,16 @@ func makeExternalCommit(random io.Reader, req externalCommitRequest) (*pendingCo
 	if err != nil {
 		return nil, err
 	}
+	var allow func(changeView) error
+	if req.allow != nil {
+		allow = req.allow(g)
+	}
 	return g.buildCommit(random, commitRequest{
 		byValue: proposals, byReference: leaving, path: true, signer: req.options.Signer, wireFormat: WireFormatPublicMessage,
 		leaf: func(l *LeafNode) {
 			l.Credential, l.Capabilities, l.Extensions = req.options.Credential, capabilities, slices.Clone(req.options.LeafExtensions)
 		},
-		authenticatedData: req.authenticatedData, psk: req.psk, policy: req.policy,
+		authenticatedData: req.authenticatedData, psk: req.psk, policy: req.policy, allow: allow,
 	}, Sender{Type: SenderNewMemberCommit}, initSecret)
 }
 

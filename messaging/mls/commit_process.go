@@ -13,12 +13,24 @@ type commitInputs struct {
 	// updateKey returns the private key of an own Update proposal, by its public key.
 	updateKey func(HPKEPublicKey) (hpke.PrivateKey, bool)
 	policy    leafPolicy
+	// allow is the application's rule, asked when the public part of the commit has been found valid; nil allows all.
+	allow func(changeView) error
+}
+
+// changeView is what the application's rule judges: the list, and the tree after it with the committer's path.
+type changeView struct {
+	sender Sender
+	at     LeafIndex // the committer's leaf in tree
+	list   []listedProposal
+	tree   *ratchetTree
+	path   bool
 }
 
 // stagedCommit is a commit that was found valid and has changed nothing yet (RFC 9420 §14): the application looks at it, and the
 // state that follows it is taken or dropped.
 type stagedCommit struct {
 	next    *groupState // nil if the commit removes this member
+	tree    *ratchetTree
 	list    *proposalList
 	sender  Sender
 	leaf    LeafIndex // the committer's, in the new tree
@@ -30,6 +42,7 @@ type stagedCommit struct {
 // members can tell.
 type publicCommit struct {
 	stagedCommit
+	listed  []listedProposal
 	applied *appliedList
 	context GroupContext // of the new epoch; without the transcript hash it is the provisional one (§12.4.2)
 }
@@ -40,6 +53,11 @@ func (g *groupState) stageCommit(v verifiedContent, in commitInputs) (*stagedCom
 	p, err := g.stagePublic(v, in.proposals, in.policy)
 	if err != nil {
 		return nil, err
+	}
+	if in.allow != nil {
+		if err := in.allow(changeView{p.sender, p.leaf, p.listed, p.tree, v.Content.Commit.Path != nil}); err != nil {
+			return nil, err
+		}
 	}
 	psk, err := g.suite.pskSecretOf(p.list.psks, in.psk)
 	if err != nil {
@@ -108,12 +126,13 @@ func (g *groupState) stagePublic(v verifiedContent, proposals proposalLookup, po
 	if commit.Path == nil && (len(list) == 0 || l.pathRequired) {
 		return nil, refuse("12.4", "a commit without the path that its proposals require")
 	}
+	policy.received = true
 	a, err := g.apply(l, policy)
 	if err != nil {
 		return nil, err
 	}
-	p := &publicCommit{applied: a, context: g.context}
-	p.stagedCommit = stagedCommit{list: l, sender: sender, leaf: LeafIndex(sender.Index), added: a.added, removed: l.removed()}
+	p := &publicCommit{listed: list, applied: a, context: g.context}
+	p.stagedCommit = stagedCommit{tree: a.tree, list: l, sender: sender, leaf: LeafIndex(sender.Index), added: a.added, removed: l.removed()}
 	if sender.Type == SenderNewMemberCommit {
 		if p.leaf, err = a.tree.free(); err != nil {
 			return nil, err
@@ -141,22 +160,8 @@ func (g *groupState) mergeCommitPath(st *stagedCommit, a *appliedList, path *Upd
 		return err
 	}
 	if st.sender.Type == SenderNewMemberCommit {
-		for _, r := range st.list.removes { // the joiner may remove only its old self (§12.2)
-			old := g.tree.leaf(r)
-			if !identity.SameClient(old.Credential, path.Leaf.Credential) {
-				return refuse("12.2", "an external commit removes leaf %d, which is another client", r)
-			}
-			if err := a.rules.checkSuccessor(old, &path.Leaf, r); err != nil {
-				return err
-			}
-			if bytes.Equal(old.EncryptionKey, path.Leaf.EncryptionKey) {
-				return refuse("7.3", "the joiner has the encryption key of its old leaf node %d", r)
-			}
-		}
-		for i, member := range a.tree.members {
-			if identity.SameClient(member.Credential, path.Leaf.Credential) {
-				return refuse("12.2", "an external commit adds the client that is at leaf %d", i)
-			}
+		if err := g.checkJoiner(st.list, a, &path.Leaf, st.leaf, identity); err != nil {
+			return err
 		}
 	} else {
 		old := a.tree.leaf(st.leaf)
@@ -171,6 +176,29 @@ func (g *groupState) mergeCommitPath(st *stagedCommit, a *appliedList, path *Upd
 		return err
 	}
 	a.changed = append(a.changed, st.leaf)
+	return nil
+}
+
+// checkJoiner checks the leaf of somebody who joins by an external commit, at the leaf at, against the members (RFC 9420 §12.2): it may
+// remove its old self only, and must not be in the group beside that.
+func (g *groupState) checkJoiner(l *proposalList, a *appliedList, leaf *LeafNode, at LeafIndex, identity IdentityProvider) error {
+	for _, r := range l.removes {
+		old := g.tree.leaf(r)
+		if !identity.SameClient(old.Credential, leaf.Credential) {
+			return refuse("12.2", "an external commit removes leaf %d, which is another client", r)
+		}
+		if err := a.rules.checkSuccessor(old, leaf, r); err != nil {
+			return err
+		}
+		if bytes.Equal(old.EncryptionKey, leaf.EncryptionKey) {
+			return refuse("7.3", "the joiner has the encryption key of its old leaf node %d", r)
+		}
+	}
+	for i, member := range a.tree.members {
+		if i != at && identity.SameClient(member.Credential, leaf.Credential) {
+			return refuse("12.2", "an external commit adds the client that is at leaf %d", i)
+		}
+	}
 	return nil
 }
 

@@ -2,7 +2,9 @@ package mls
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"crypto/hpke"
+	"crypto/mlkem"
 	"errors"
 	"slices"
 )
@@ -28,6 +30,39 @@ func (c *HPKECiphertext) decode(d *decoder) {
 	c.KEMOutput = d.opaque()
 	c.Ciphertext = d.opaque()
 }
+
+// checkPublicKey reports whether raw is a public key of the suite's KEM (RFC 9420 §5.1.1). It answers as the KEM's NewPublicKey
+// does, which for ML-KEM also expands the key's matrix: most of the time of reading a post-quantum tree, for keys of which few are
+// encrypted to.
+func (s *suite) checkPublicKey(raw HPKEPublicKey) error {
+	var curve ecdh.Curve
+	switch s.kem.ID() {
+	case kemXWing:
+		curve = ecdh.X25519()
+	case kemMLKEM768P256:
+		curve = ecdh.P256()
+	default:
+		_, err := s.kem.NewPublicKey(raw)
+		return err
+	}
+	if len(raw) < mlkem.EncapsulationKeySize768 {
+		return errors.New("mls: hybrid public key is too short")
+	}
+	const polynomials = mlkem.EncapsulationKeySize768 - 32 // then the seed of the matrix, which is any 32 octets
+	for b := raw[:polynomials]; len(b) > 0; b = b[3:] {    // two coefficients of 12 bits
+		if int(b[0])|int(b[1]&15)<<8 >= mlkemModulus || int(b[1])>>4|int(b[2])<<4 >= mlkemModulus {
+			return errors.New("mls: ML-KEM public key has a coefficient above the modulus (FIPS 203 §7.2)")
+		}
+	}
+	_, err := curve.NewPublicKey(raw[mlkem.EncapsulationKeySize768:])
+	return err
+}
+
+const (
+	kemMLKEM768P256 = 0x0050 // code points of draft-ietf-hpke-pq
+	kemXWing        = 0x647a
+	mlkemModulus    = 3329
+)
 
 // keptKey is an HPKE private key that is kept for later, with its public key. Parsing a Diffie-Hellman key costs as much as using
 // it, so it is kept parsed. A post-quantum key takes 8 KiB parsed, so it is kept as the seed that it is derived from.
@@ -90,7 +125,12 @@ func (k keptKey) bytes() ([]byte, error) {
 // encryptWithLabel is EncryptWithLabel of RFC 9420 §5.1.3. The encapsulation draws its randomness from the system, because
 // crypto/hpke takes no other source.
 func (s *suite) encryptWithLabel(key hpke.PublicKey, label string, context, plaintext []byte) (HPKECiphertext, error) {
-	enc, sender, err := hpke.NewSender(key, s.kdf, s.aead, encryptContext(label, context))
+	return s.encrypt(key, encryptContext(label, context), plaintext)
+}
+
+// encrypt is encryptWithLabel with an EncryptContext that is used more than once.
+func (s *suite) encrypt(key hpke.PublicKey, info, plaintext []byte) (HPKECiphertext, error) {
+	enc, sender, err := hpke.NewSender(key, s.kdf, s.aead, info)
 	if err != nil {
 		return HPKECiphertext{}, err
 	}

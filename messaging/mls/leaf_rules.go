@@ -30,7 +30,10 @@ type leafRules struct {
 // leafPolicy is the application's part of what a leaf is checked against.
 type leafPolicy struct {
 	identity IdentityProvider
-	now      int64 // seconds since 1970; must lie in the lifetime of a key package that is added
+	now      int64 // seconds since 1970; must lie in the lifetime of a key package that this member adds
+	// received says that another member added the key package. It checked the lifetime when it did; whether members agree on an epoch
+	// must not depend on when they hear of it and on their clocks (§7.3 leaves that check open).
+	received bool
 	// lifetimeMax is the longest lifetime, in seconds, that a key package may have, also that of a leaf found in a tree (§7.2).
 	// Zero refuses them all.
 	lifetimeMax uint64
@@ -64,7 +67,7 @@ func (r *leafRules) checkAny(l *LeafNode, index LeafIndex) error {
 	if l.Source == SourceKeyPackage && (l.Lifetime.NotAfter < l.Lifetime.NotBefore || l.Lifetime.NotAfter-l.Lifetime.NotBefore > r.lifetimeMax) {
 		return refuse("7.2", "leaf node %d has a lifetime that ends before it begins, or longer than %d seconds", index, r.lifetimeMax)
 	}
-	if _, err := r.suite.kem.NewPublicKey(l.EncryptionKey); err != nil {
+	if err := r.suite.checkPublicKey(l.EncryptionKey); err != nil {
 		return refuseFor(err, "5.1.1", "encryption key of leaf node %d", index)
 	}
 	if err := l.verifySignature(r.suite, r.groupID, index); err != nil {
@@ -123,10 +126,10 @@ func (r *leafRules) checkKeyPackage(k *KeyPackage) error {
 	if err := r.check(&k.Leaf, 0, SourceKeyPackage); err != nil {
 		return refuseFor(err, "10.1", "leaf node of a key package")
 	}
-	if now, l := uint64(max(r.now, 0)), k.Leaf.Lifetime; now < l.NotBefore || now > l.NotAfter {
+	if now, l := uint64(max(r.now, 0)), k.Leaf.Lifetime; !r.received && (now < l.NotBefore || now > l.NotAfter) {
 		return refuse("7.3", "the key package's lifetime does not include now")
 	}
-	if _, err := r.suite.kem.NewPublicKey(k.InitKey); err != nil {
+	if err := r.suite.checkPublicKey(k.InitKey); err != nil {
 		return refuseFor(err, "5.1.1", "init key of a key package")
 	}
 	if bytes.Equal(k.InitKey, k.Leaf.EncryptionKey) {
@@ -146,12 +149,14 @@ func (r *leafRules) checkKeyPackage(k *KeyPackage) error {
 // checkTree checks what leaves owe each other after changed ones have entered the tree (§7.3): keys occur once, and everybody
 // supports every credential type in use.
 func (r *leafRules) checkTree(t *ratchetTree, changed []LeafIndex) error {
-	types := map[CredentialType]bool{}
+	var types []CredentialType
 	for _, l := range t.members {
-		types[l.Credential.Type] = true
+		if !slices.Contains(types, l.Credential.Type) {
+			types = append(types, l.Credential.Type)
+		}
 	}
 	for i, l := range t.members {
-		for c := range types {
+		for _, c := range types {
 			if !slices.Contains(l.Capabilities.Credentials, c) {
 				return refuse("7.3", "leaf node %d does not support credential type %d, which another member uses", i, c)
 			}

@@ -8,7 +8,7 @@ import (
 
 // Errors of messages that are no fault of their sender.
 var (
-	// ErrOwnMessage: a private message of this member came back. Its key was deleted when it was sent.
+	// ErrOwnMessage: a private message of a generation that this member has used came back. Its key was deleted when it was sent.
 	ErrOwnMessage = errors.New("mls: the member's own private message")
 	// ErrWrongEpoch: the message belongs to another epoch than the one it is opened with.
 	ErrWrongEpoch = errors.New("mls: the message belongs to another epoch")
@@ -70,6 +70,8 @@ type unverifiedContent struct {
 	step ratchetStep // of a private message: uncommitted
 	key  verifyKey   // of a private message: the sender's
 	aad  [96]byte    // room for PrivateContentAAD, which goes on the heap if it is longer
+
+	generation uint32 // of a private message
 }
 
 // verifiedContent is content whose sender is proven: membership tag or AEAD, and signature (RFC 9420 §6.1). It says nothing of
@@ -85,7 +87,8 @@ func (a *AuthenticatedContent) tbs(context []byte) ([]byte, error) {
 	if c.Type == ContentApplication && c.Sender.Type == SenderMember && len(c.GroupID)+len(c.AuthenticatedData)+len(c.Application) < maxVector/2 {
 		return a.applicationTBS(context), nil
 	}
-	e := encoder{buf: make([]byte, 0, len(c.GroupID)+len(c.AuthenticatedData)+len(c.Application)+len(context)+128)}
+	var e encoder
+	e.room(c.sizeHint() + len(context))
 	e.label("FramedContentTBS")
 	start := e.begin()
 	a.encodeTBS(&e, context)

@@ -125,7 +125,7 @@ func FuzzStateRows(f *testing.F) {
 				_ = g.decodeSecrets(bytes.Clone(row), own)
 			}
 		case 1:
-			_, _, _ = decodePast(s, 1, bytes.Clone(row), RatchetLimits{})
+			_, _ = decodePast(s, 1, bytes.Clone(row), RatchetLimits{})
 		}
 	})
 }

@@ -192,7 +192,7 @@ func (t *ratchetTree) mergePath(sender LeafIndex, path *UpdatePath, added []Leaf
 		if len(n.Secrets) != len(resolution) {
 			return refuse("7.6", "update path node %d has %d encrypted secrets for a resolution of %d", i, len(n.Secrets), len(resolution))
 		}
-		if _, err := t.suite.kem.NewPublicKey(n.EncryptionKey); err != nil {
+		if err := t.suite.checkPublicKey(n.EncryptionKey); err != nil {
 			return refuseFor(err, "5.1.1", "encryption key of update path node %d", i)
 		}
 		if slices.ContainsFunc(keys, func(k HPKEPublicKey) bool { return bytes.Equal(k, n.EncryptionKey) }) {

@@ -35,8 +35,13 @@ func (m *messageEpoch) openPrivate(tx Tx, p *PrivateMessage, now int64, u *unver
 		return refuseFor(err, "6.3.2", "sender data does not decrypt")
 	}
 	data := decodeSenderData(plain)
-	if data.Leaf == m.own {
-		return ErrOwnMessage
+	u.generation = data.Generation
+	if data.Leaf == m.own { // of a generation that was used there is no key any more to check it with; see Group.openMessage
+		if used, err := m.tree.used(tx, uint32(m.own), ratchetOf(p.Type), data.Generation); err != nil {
+			return err
+		} else if used {
+			return ErrOwnMessage
+		}
 	}
 	if u.key, err = m.verifyKey(data.Leaf); err != nil { // before any secret of that leaf is derived
 		return refuseFor(err, "6.3.2", "the sender's leaf %d is blank", data.Leaf)
