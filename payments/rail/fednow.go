@@ -48,7 +48,7 @@ func fednow() *Profile {
 		Yes:                "ACTC",
 		Settled:            "ACSC",
 		SettledCreditor:    "ACSC",
-		ParticipantStatus: []string{"ACTC", "ACWP", "ACCC", "PDNG", "BLCK", "RJCT"},
+		ParticipantStatus:  []string{"ACTC", "ACWP", "ACCC", "PDNG", "BLCK", "RJCT"},
 		// The service's own list of proprietary reasons is public only for E990; the simulator writes the letters of the ISO code.
 		ServiceReasonIsPrtry: true,
 		Codes:                Codes{NoFunds: "AM04", CreditorTimeout: "AB05", UnknownAgent: "RC10", TooLate: "TM01", NotFound: "AG09"},
@@ -66,7 +66,7 @@ func fednow() *Profile {
 		Returns: Returns{Ask: "camt.056.001.08", Answer: "camt.029.001.09", Message: "pacs.004.001.10", Partial: true},
 		Recalls: []Recall{{Reason: "DUPL"}, {Reason: "FRAD"}, {Reason: "TECH"}, {Reason: "CUST"}, {Reason: "UPAY"}},
 
-		Rules: append(commonRules("fednow"),
+		Rules: append(commonRules("fednow", "service.level"),
 			Rule{"fednow.header.practice", "AppHdr/MktPrctc", "MktPrctc names the service's registry and frb.fednow.01 or a variant of it",
 				onHeader("AppHdr/MktPrctc", func(p *Profile, h *iso20022.Header, _ Direction) bool {
 					return h.Registry == p.Registry && fednowPractice(h.PracticeID)

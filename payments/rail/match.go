@@ -50,10 +50,10 @@ func fits(s string, parts ...any) bool {
 	return s == ""
 }
 
-// checkRoutingNumbers is the rule of rails whose agents are US routing numbers.
-func checkRoutingNumbers(_ *Profile, m *Message, _ Direction) string {
+// checkRoutingNumbers is the rule of rails whose agents are US routing numbers. The rail's own number is given.
+func checkRoutingNumbers(p *Profile, m *Message, _ Direction) string {
 	for _, a := range agents(m) {
-		if a.value.ID != "" && payments.CheckABA(string(a.value.ID)) != nil {
+		if a.value.ID != "" && a.value.ID != p.Service && payments.CheckABA(string(a.value.ID)) != nil {
 			return a.path + pathMember
 		}
 	}

@@ -50,7 +50,9 @@ func pix() *Profile {
 
 		Returns: Returns{Message: "pacs.004.spi.1.5", Reasons: []string{"BE08", "FR01", "MD06", "SL02"}, Partial: true, Days: 90},
 
-		Rules: append(commonRules("pix", "settlement.date", "service.level", "agent.required", "party.name", "address.structured", "original.required"),
+		Rules: append( // What the structure demands anyway is no rule of its own.
+			commonRules("pix", "message.kind", "header.version", "header.duplicate", "clearing.system", "settlement.date", "service.level", "local.instrument",
+				"charge.bearer", "agent.required", "party.account", "party.name", "address.structured", "status.reason.code", "original.required"),
 			Rule{"pix.structure", "Document", "the elements are those of the message catalogue, in their order, with texts of their format",
 				func(*Profile, *Message, Direction) string { return "" }}, // judged while the envelope is opened
 			Rule{"pix.header.ispb", "AppHdr/Fr", "Fr and To are ISPBs: 8 digits or capitals, not all zero",
@@ -82,16 +84,9 @@ func pix() *Profile {
 			Rule{"pix.agent.ispb", pathTx + "/DbtrAgt" + pathMember, "agents are ISPBs without the code of a system",
 				func(_ *Profile, m *Message, _ Direction) string {
 					for _, a := range agents(m) {
-						if a.value.ID != "" && (a.value.System != "" || payments.CheckISPB(string(a.value.ID)) != nil) {
+						if (m.Transfer != nil || a.value.ID != "") && (a.value.System != "" || payments.CheckISPB(string(a.value.ID)) != nil) {
 							return a.path + pathMember
 						}
-					}
-					return ""
-				}},
-			Rule{"pix.endtoend.format", pathTx + "/PmtId/EndToEndId", "an end-to-end id is E, an ISPB, 12 digits and 11 letters or digits",
-				func(_ *Profile, m *Message, _ Direction) string {
-					if t := m.Transfer; t != nil && payments.CheckPixEndToEndID(string(t.EndToEndID)) != nil {
-						return pathTx + "/PmtId/EndToEndId"
 					}
 					return ""
 				}},
@@ -124,16 +119,6 @@ func pix() *Profile {
 					}
 					return ""
 				}},
-			Rule{"pix.party.name", pathTx + "/Dbtr/Nm", "the debtor has a name, the creditor none",
-				onTransfer(pathTx+"/Dbtr/Nm", func(_ *Profile, t *iso20022.CreditTransfer) bool {
-					return t.Debtor.Name != payments.Name{} && t.Creditor.Name == payments.Name{}
-				})},
-			Rule{"pix.acceptance.time", pathTx + "/AccptncDtTm", "the acceptance time, which starts the clock of 40 seconds, is mandatory",
-				onTransfer(pathTx+"/AccptncDtTm", func(_ *Profile, t *iso20022.CreditTransfer) bool { return !t.AcceptanceTime.IsZero() })},
-			Rule{"pix.purpose.code", pathTx + "/Purp/Cd", "the purpose is IPAY, GSCB, IPRT, OTHR or REFU",
-				onTransfer(pathTx+"/Purp/Cd", func(p *Profile, t *iso20022.CreditTransfer) bool { return contains(p.Purposes, t.Purpose) })},
-			Rule{"pix.uetr.none", pathTx + "/PmtId/UETR", "a transfer has no UETR: the end-to-end id is its reference",
-				onTransfer(pathTx+"/PmtId/UETR", func(_ *Profile, t *iso20022.CreditTransfer) bool { return t.UETR == "" })},
 		),
 	}
 }

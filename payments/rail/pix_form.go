@@ -53,8 +53,10 @@ const pixTime = "2006-01-02T15:04:05.000Z"
 var pixKinds = map[string]func(string) bool{
 	"msgid": func(s string) bool { return fits(s, "M", alnumUp, 8, alnums, 23) },
 	"e2e":   func(s string) bool { return payments.CheckPixEndToEndID(s) == nil },
-	"eod":   func(s string) bool { return payments.CheckPixEndToEndID(s) == nil || payments.CheckPixReturnID(s) == nil },
-	"ispb":  func(s string) bool { return fits(s, alnumUp, 8) },
+	"eod": func(s string) bool {
+		return payments.CheckPixEndToEndID(s) == nil || payments.CheckPixReturnID(s) == nil
+	},
+	"ispb": func(s string) bool { return fits(s, alnumUp, 8) },
 	"time": func(s string) bool {
 		t, err := time.Parse(pixTime, s)
 		return err == nil && t.Format(pixTime) == s
@@ -99,9 +101,11 @@ func (pixForm) open(p *Profile, wire []byte) (*opened, error) {
 		return nil, o.wire.Fault("wrapper.element", "the wrapper's element is not Envelope")
 	}
 	if at, why := pixMessages[o.def].structure.check(o.wire); why != "" {
-		line, col := at.Position()
-		rule := "structure"
-		return nil, RuleErrors{{Rule: p.Name + "." + rule, Path: strings.TrimPrefix(strings.TrimPrefix(at.Path(), "/Envelope"), "/"), Text: why, Line: line, Col: col}}
+		path := strings.TrimPrefix(strings.TrimPrefix(at.Path(), "/Envelope"), "/")
+		if f := p.rule("structure", path, at); f != nil {
+			f.Text = why
+			return nil, RuleErrors{f} // nothing else can be judged
+		}
 	}
 	o.headerAt, _ = o.wire.Child("AppHdr")
 	o.documentAt, _ = o.wire.Child("Document")
@@ -135,7 +139,7 @@ func (t *pixReader) header(o *opened) ([]byte, error) {
 	t.put(`<AppHdr xmlns="%s">`, iso20022.Namespace("head.001.001.01"))
 	for _, side := range [2]string{"Fr", "To"} {
 		t.put("<%[1]s><FIId><FinInstnId><ClrSysMmbId><MmbId>%[2]s</MmbId></ClrSysMmbId></FinInstnId></FIId></%[1]s>", side,
-			h.Value(side, "FIId", "FinInstnId", "Othr", "Id"))
+			escape(h.Value(side, "FIId", "FinInstnId", "Othr", "Id")))
 	}
 	t.copy(h, "BizMsgIdr")
 	def := o.def
@@ -162,7 +166,7 @@ func (t *pixReader) transfer(doc iso20022.Element) ([]byte, error) {
 		}
 		t.put("<CdtTrfTxInf>")
 		t.copy(tx, "PmtId")
-		t.put("<PmtTpInf><LclInstrm><Prtry>%s</Prtry></LclInstrm></PmtTpInf>", tx.Value("MndtRltdInf", "Tp", "LclInstrm", "Prtry"))
+		t.put("<PmtTpInf><LclInstrm><Prtry>%s</Prtry></LclInstrm></PmtTpInf>", escape(tx.Value("MndtRltdInf", "Tp", "LclInstrm", "Prtry")))
 		if x, ok := tx.Child("IntrBkSttlmAmt"); ok {
 			ccy, _ := x.Attr("Ccy")
 			t.put(`<IntrBkSttlmAmt Ccy="%s">%s</IntrBkSttlmAmt>`, escape(ccy), inner(x))
@@ -231,8 +235,8 @@ func (t *pixReader) report(doc iso20022.Element) []byte {
 				t.put("<StsRsnInf>%s</StsRsnInf>", inner(x))
 			}
 		}
-		if x, ok := tx.Child("FctvIntrBkSttlmDt", "DtTm"); ok {
-			t.put("<FctvIntrBkSttlmDt><Dt>%s</Dt></FctvIntrBkSttlmDt>", x.Text()[:10])
+		if day, _, ok := strings.Cut(tx.Value("FctvIntrBkSttlmDt", "DtTm"), "T"); ok {
+			t.put("<FctvIntrBkSttlmDt><Dt>%s</Dt></FctvIntrBkSttlmDt>", escape(day))
 		}
 		t.put("</TxInfAndSts>")
 	}
@@ -275,6 +279,17 @@ func (pixForm) write(p *Profile, m *Message) ([]byte, error) {
 		w.writeReport(m.Status)
 	}
 	w.put("</Document></Envelope>")
+	// A value that has no place on Pix must not be left out in silence, and what leaves has the structure that is read.
+	if m.Transfer != nil && m.Transfer.UETR != "" {
+		return nil, errors.New("a transfer has no UETR on Pix")
+	}
+	tree, err := iso20022.Parse(w.b)
+	if err != nil {
+		return nil, err
+	}
+	if at, why := def.structure.check(tree.Root()); why != "" {
+		return nil, at.Fault(p.Name+".structure", why)
+	}
 	return w.b, nil
 }
 

@@ -61,7 +61,7 @@ func rtp() *Profile {
 		p.Definitions = append(p.Definitions, def)
 	}
 	slices.Sort(p.Definitions)
-	p.Rules = append(commonRules("rtp"),
+	p.Rules = append(commonRules("rtp", "header.version"),
 		Rule{"rtp.header.filled", "AppHdr", "the header is filled in: empty elements and the year 1 are the placeholder of published samples",
 			func(*Profile, *Message, Direction) string { return "" }}, // found while the wrapper is opened
 		Rule{"rtp.header.id", "AppHdr/BizMsgIdr", "the header's id is B, CCYYMMDD, the 11-character participant, a letter, 3 letters or digits and 11 digits",

@@ -42,7 +42,7 @@ func (rtpForm) open(p *Profile, wire []byte) (*opened, error) {
 		o := &opened{wire: root, documentAt: root, def: root.Definition()}
 		b := rtpReader{p: p, o: o}
 		o.document = b.element(nil, root, "Document", root.Namespace(), root.Namespace())
-		return o, nil
+		return o, b.err
 	}
 	switch {
 	case root.Namespace() != rtpNamespace:
@@ -92,7 +92,7 @@ func (rtpForm) open(p *Profile, wire []byte) (*opened, error) {
 			o.header = b.element(nil, o.headerAt, "AppHdr", head, head)
 		}
 	}
-	return o, nil
+	return o, b.err
 }
 
 // rtpWrapping checks that an element of the wrapper holds elements only, and no attribute but the place of a schema.
@@ -120,8 +120,9 @@ func rtpBlank(header iso20022.Element) bool {
 
 // rtpReader copies elements into ISO's form.
 type rtpReader struct {
-	p *Profile
-	o *opened
+	p   *Profile
+	o   *opened
+	err error // the first thing that cannot be carried over
 }
 
 // element appends e under another name and namespace; in is the namespace around it.
@@ -132,11 +133,17 @@ func (r *rtpReader) element(b []byte, e iso20022.Element, name, namespace, in st
 		b = append(append(append(b, ` xmlns="`...), escape(namespace)...), '"')
 	}
 	for _, a := range e.Attributes() {
-		if a.Namespace == "" {
+		switch {
+		case a.Namespace == "":
 			b = append(append(append(append(append(b, ' '), a.Name...), `="`...), escape(a.Value)...), '"')
+		case r.err == nil && name != "Document":
+			r.err = e.Fault("schema.attribute", "an attribute of another namespace")
 		}
 	}
 	b = append(b, '>')
+	if !e.IsLeaf() && e.HasText() && r.err == nil {
+		r.err = e.Fault("schema.text", "text between elements")
+	}
 	if e.IsLeaf() {
 		b = r.leaf(b, e)
 	} else {

@@ -288,8 +288,6 @@ func everyRule(name string) []Rule {
 			onHeader(header+"/PssblDplct", func(p *Profile, h *iso20022.Header, _ Direction) bool {
 				return !h.PssblDplct && (h.CpyDplct == "" || h.CpyDplct == "DUPL" && p.Recovery == ResendMarked)
 			})},
-		{name + ".header.created", header + "/CreDt", "the header has its creation time",
-			onHeader(header+"/CreDt", func(_ *Profile, h *iso20022.Header, _ Direction) bool { return !h.Created.IsZero() })},
 		{name + ".clearing.system", pathTransfer + "/GrpHdr/SttlmInf/ClrSys", "the clearing system is the one of this rail",
 			onTransfer(pathTransfer+"/GrpHdr/SttlmInf/ClrSys", func(p *Profile, t *iso20022.CreditTransfer) bool {
 				return t.ClrSysCode == p.ClrSysCode && t.ClrSysPrtr == p.ClrSysPrtr
@@ -348,8 +346,6 @@ func everyRule(name string) []Rule {
 				}
 				return ""
 			}},
-		{name + ".status.required", pathStatusTx + "/TxSts", "a status report has a status",
-			onStatus(pathStatusTx+"/TxSts", func(_ *Profile, s *iso20022.StatusReport, _ Direction) bool { return s.Status != "" })},
 		{name + ".status.participant", pathStatusTx + "/TxSts", "a participant accepts or refuses; only the rail says that a payment has settled",
 			onStatus(pathStatusTx+"/TxSts", func(p *Profile, s *iso20022.StatusReport, dir Direction) bool {
 				return dir != ToService || s.Status == "" || contains(p.ParticipantStatus, s.Status)
