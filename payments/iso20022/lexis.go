@@ -40,6 +40,23 @@ func appendEscaped(dst []byte, s string, attribute bool) []byte {
 	return append(dst, s[at:]...)
 }
 
+// isPlainText reports whether v is printable ASCII without anything to escape.
+func isPlainText(v string) bool {
+	for i := range len(v) {
+		if !plainText[v[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+var plainText = func() (plain [256]bool) {
+	for c := byte(' '); c < 0x7f; c++ {
+		plain[c] = c != '<' && c != '&' && c != '>'
+	}
+	return plain
+}()
+
 // checkText says why v is no text of at most max characters, or "".
 func checkText(v string, max int) string {
 	n := 0

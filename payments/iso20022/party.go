@@ -45,6 +45,10 @@ func (x *codec) headerAgent(name string, a *Agent) {
 // institution is FinInstnId with a BIC, or with a clearing system member id, not both. A member id is written if a system is named
 // or the id is no BIC. The check digit of a routing number is a rule of the rail.
 func (x *codec) institution(a *Agent) {
+	if !x.reading {
+		x.putInstitution(a)
+		return
+	}
 	if !x.begin("FinInstnId") {
 		return
 	}
@@ -52,44 +56,49 @@ func (x *codec) institution(a *Agent) {
 	if x.old() {
 		bic = "BIC"
 	}
-	if x.reading || a.System == "" && a.ID.IsBIC() {
-		x.bic(bic, &a.ID)
+	if c, ok := x.take(bic); ok {
+		a.ID = payments.AgentID(x.plainOf(c))
 	}
-	if x.reading && a.ID != "" && x.is("ClrSysMmbId") {
+	if a.ID != "" && x.is("ClrSysMmbId") {
 		x.failAt(x.levels[x.depth-1].next, "model.agent", "both a BIC and a clearing system member id")
 	}
-	if x.reading || a.System != "" || !a.ID.IsBIC() {
-		x.member(a)
+	if x.begin("ClrSysMmbId") {
+		x.onlyCode("ClrSysId", &a.System, 5)
+		x.code("MmbId", (*string)(&a.ID), 35)
+		if a.System == "" && a.ID.IsBIC() {
+			x.fail("", "model.agent", "a clearing system member id in the form of a BIC, without its system")
+		}
+		x.end()
 	}
 	x.pass("LEI", "Nm", "PstlAdr")
-	if x.reading && a.ID == "" && !x.is("Othr") && !x.informal {
+	if a.ID == "" && !x.is("Othr") && !x.informal {
 		x.fail("", "model.agent", "neither a BIC nor a clearing system member id")
 	}
 	x.end()
 }
 
-// bic is a BIC, which the schema has checked.
-func (x *codec) bic(name string, id *payments.AgentID) {
-	if !x.reading {
-		x.raw(name, string(*id))
-	} else if c, ok := x.take(name); ok {
-		*id = payments.AgentID(x.plainOf(c))
-	}
-}
-
-func (x *codec) member(a *Agent) {
-	if !x.begin("ClrSysMmbId") {
+// putInstitution writes FinInstnId. A payment has four or more of them, so that they are written in few pieces.
+func (x *codec) putInstitution(a *Agent) {
+	const path = "FinInstnId/ClrSysMmbId/"
+	switch {
+	case a.System != "":
+		x.checkCode(path+"ClrSysId/Cd", a.System, 5)
+		x.b = append(append(x.b, "<FinInstnId><ClrSysMmbId><ClrSysId><Cd>"...), a.System...)
+		x.b = append(x.b, "</Cd></ClrSysId><MmbId>"...)
+	case a.ID.IsBIC() && x.old():
+		x.b = append(append(append(x.b, "<FinInstnId><BIC>"...), a.ID...), "</BIC></FinInstnId>"...)
 		return
+	case a.ID.IsBIC():
+		x.b = append(append(append(x.b, "<FinInstnId><BICFI>"...), a.ID...), "</BICFI></FinInstnId>"...)
+		return
+	default:
+		x.b = append(x.b, "<FinInstnId><ClrSysMmbId><MmbId>"...)
 	}
-	x.onlyCode("ClrSysId", &a.System, 5)
-	if !x.reading && a.ID == "" {
-		x.missing("MmbId")
+	if a.ID == "" {
+		x.missing(path + "MmbId")
 	}
-	x.code("MmbId", (*string)(&a.ID), 35)
-	if x.reading && a.System == "" && a.ID.IsBIC() {
-		x.fail("", "model.agent", "a clearing system member id in the form of a BIC, without its system")
-	}
-	x.end()
+	x.checkCode(path+"MmbId", string(a.ID), 35)
+	x.b = append(append(x.b, a.ID...), "</MmbId></ClrSysMmbId></FinInstnId>"...)
 }
 
 // party is a debtor or creditor as a PartyIdentification; it is written even if it is empty.
