@@ -26,7 +26,8 @@ type ExternalOptions struct {
 
 // JoinExternal makes the commit by which the client enters the group of info, from outside (RFC 9420 §12.4.3.2), and stores it, with
 // the state it leads to, until it is confirmed or discarded. tx is opened for the group. If the client is in it already, in whatever
-// epoch, its rows stay until the commit is confirmed, and its Group is to be loaded again to know of the commit; it must then use Resync, or find itself in the tree twice and be refused.
+// epoch, its rows stay until the commit is confirmed; it must then use Resync, for a client is in a group once, and Load its Group
+// again, which does not know of the commit otherwise.
 func (c *Client) JoinExternal(tx Tx, info *GroupInfo, o ExternalOptions) (*PendingCommit, error) {
 	if w, err := loadWaiting(tx); err != nil {
 		return nil, err
