@@ -125,18 +125,22 @@ func (n Name) Format(f fmt.State, _ rune) { io.WriteString(f, "(name)") }
 // LogValue masks the name in structured logs.
 func (n Name) LogValue() slog.Value { return slog.StringValue("(name)") }
 
-// AgentID identifies a bank on its rail: a BIC (ISO 9362, 8 or 11 characters) or a US routing number (ABA, 9 digits).
+// AgentID identifies a bank on its rail: a BIC (ISO 9362, 8 or 11 characters), a US routing number (ABA, 9 digits) or a Brazilian
+// ISPB (8 digits).
 type AgentID string
 
-// ParseAgentID checks the form and, for a routing number, the 3-7-1 check digit.
+// ParseAgentID checks the form and, for a routing number, the 3-7-1 check digit. An ISPB with letters (see CheckISPB) is not taken:
+// a mistyped BIC would pass for one.
 func ParseAgentID(s string) (AgentID, error) {
 	switch id := AgentID(s); {
-	case id.IsBIC():
+	case id.IsBIC() && CheckBIC(s) == nil:
 		return id, nil
 	case len(s) == 9 && CheckABA(s) == nil:
 		return id, nil
+	case strings.Trim(s, "0123456789") == "" && CheckISPB(s) == nil:
+		return id, nil
 	default:
-		return "", fmt.Errorf("payments: agent %.12q is neither a BIC nor a routing number with a right check digit", s)
+		return "", fmt.Errorf("payments: agent %.12q is neither a BIC, nor a routing number with a right check digit, nor an ISPB", s)
 	}
 }
 

@@ -3,6 +3,7 @@ package payments
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestCurrencyDigits(t *testing.T) {
@@ -18,8 +19,10 @@ func TestCurrencyDigits(t *testing.T) {
 			t.Errorf("%s has %d digits, want %d", code, got, want)
 		}
 	}
-	if n := len(currencyDigits); n != 157 {
-		t.Errorf("table has %d currencies: a change of ISO 4217 changes this count, a slip does too", n)
+	for code, want := range map[Currency]int{"CLF": 4, "ITL": 0, "BGN": 2, "UYI": 0, "XAU": -1, "XXX": -1, "XDR": -1, "ZZZ": -1} {
+		if got, ok := code.Digits(); ok != (want >= 0) || got != max(want, 0) {
+			t.Errorf("%s has %d digits (%v), want %d", code, got, ok, want)
+		}
 	}
 }
 
@@ -28,13 +31,79 @@ func TestCurrencyRefused(t *testing.T) {
 		if _, err := ParseCurrency(code); err == nil {
 			t.Errorf("%q accepted", code)
 		}
+		if _, err := ParseHistoricCurrency(code); err == nil {
+			t.Errorf("%q accepted as historic", code)
+		}
 	}
-	for code, successor := range endedCurrencies {
-		if _, err := ParseCurrency(code); err == nil || !strings.Contains(err.Error(), successor) {
-			t.Errorf("%s: error %v does not name %s", code, err, successor)
+}
+
+// The table is whole and consistent: numbers are unique among active codes, dates are dates, each ended code leads to an active one.
+func TestCurrencyTable(t *testing.T) {
+	numbers := map[string]Currency{}
+	kinds := map[string]int{}
+	for code, info := range currencies {
+		if info.Code != code || len(code) != 3 || len(info.Numeric) != 3 || strings.Trim(info.Numeric, "0123456789") != "" || strings.Trim(string(code), "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			t.Errorf("%s: %+v", code, info)
 		}
-		if _, err := ParseCurrency(successor[:3]); err != nil {
-			t.Errorf("%s has %v", code, err)
+		for _, day := range []string{info.Began, info.Ended} {
+			if _, err := time.Parse(time.DateOnly, day); day != "" && err != nil {
+				t.Errorf("%s: %v", code, err)
+			}
 		}
+		if info.Ended == "" {
+			if other, twice := numbers[info.Numeric]; twice {
+				t.Errorf("%s and %s have the number %s", code, other, info.Numeric)
+			}
+			numbers[info.Numeric] = code
+			kinds[info.Kind.String()]++
+			continue
+		}
+		kinds["ended"]++
+		if _, err := ParseCurrency(string(code)); err == nil || !strings.Contains(err.Error(), string(info.Then)) {
+			t.Errorf("%s: %v does not name %s", code, err, info.Then)
+		}
+		next := info
+		for range 5 {
+			if next.Ended != "" {
+				next = currencies[next.Then]
+			}
+		}
+		if next.Code == "" || next.Ended != "" {
+			t.Errorf("%s leads to no active currency", code)
+		}
+		if (Amount{Minor: 1, Currency: code}).Payable() {
+			t.Errorf("an amount of %s can be paid", code)
+		}
+	}
+	// A change of ISO 4217 changes these counts, a slip does too.
+	for kind, want := range map[string]int{"money": 157, "fund": 8, "metal": 11, "reserved": 2, "ended": 55} {
+		if kinds[kind] != want {
+			t.Errorf("%d codes are %s, want %d", kinds[kind], kind, want)
+		}
+	}
+}
+
+func TestCurrencyOn(t *testing.T) {
+	day := func(s string) time.Time { d, _ := time.Parse(time.DateOnly, s); return d }
+	for _, c := range []struct {
+		code, day string
+		ok        bool
+	}{
+		{"BGN", "2025-12-31", true}, {"BGN", "2026-01-01", false}, {"HRK", "2022-12-31", true}, {"HRK", "2023-01-01", false},
+		{"EUR", "2002-01-01", true}, {"SLE", "2022-03-31", false}, {"SLE", "2022-04-01", true}, {"DEM", "2001-12-31", true}, {"DEM", "2026-01-01", false},
+		{"XAU", "2026-01-01", false}, {"QQQ", "2026-01-01", false},
+	} {
+		if _, err := ParseCurrencyOn(c.code, day(c.day)); (err == nil) != c.ok {
+			t.Errorf("%s on %s: %v", c.code, c.day, err)
+		}
+	}
+	if c, err := ParseHistoricCurrency("HRK"); err != nil || c != "HRK" {
+		t.Error(c, err)
+	}
+	if a, err := ParseAmount("12.50", "BGN"); err != nil || a.Text() != "12.50" {
+		t.Errorf("an amount of an ended currency can be read: %v", err)
+	}
+	if info, ok := LookupCurrency("CLF"); !ok || info.Kind != Fund || info.Digits != 4 {
+		t.Errorf("%+v", info)
 	}
 }

@@ -41,12 +41,12 @@ func TestLEI(t *testing.T) {
 }
 
 func TestAgents(t *testing.T) {
-	for _, s := range []string{"021000021", "011000015", "021150706", "EXAMDEFF", "EXAMDEFFXXX", "E097AEXX"} {
+	for _, s := range []string{"021000021", "011000015", "021150706", "EXAMDEFF", "EXAMDEFFXXX", "E097AEXX", "00038166"} {
 		if _, err := ParseAgentID(s); err != nil {
 			t.Errorf("%s: %v", s, err)
 		}
 	}
-	for _, s := range []string{"", "111111111", "000000000", "02100002", "0210000210", "02100002A", "examdeff", "EXAMDEF", "EXAMD3FF", "EXAMDEFFXX", "EXAMDEFFXXXX"} {
+	for _, s := range []string{"", "111111111", "000000000", "00000000", "0003816", "0210000210", "02100002A", "examdeff", "EXAMDEF", "EXAMD3FF", "EXAMZZFF", "EXAMDEFFXX", "EXAMDEFFXXXX"} {
 		if _, err := ParseAgentID(s); err == nil {
 			t.Errorf("%q accepted", s)
 		}

@@ -86,10 +86,10 @@ func (a Amount) AppendText(dst []byte) []byte {
 // String returns the amount for people and logs: "EUR 10.50".
 func (a Amount) String() string { return string(a.Currency) + " " + a.Text() }
 
-// Payable reports whether the amount is above zero in a known currency.
+// Payable reports whether the amount is above zero in a currency in which money moves today.
 func (a Amount) Payable() bool {
-	_, ok := a.Currency.Digits()
-	return ok && a.Minor > 0
+	_, err := ParseCurrency(string(a.Currency))
+	return err == nil && a.Minor > 0
 }
 
 // Add returns a+b. It fails when the currencies differ or the sum does not fit.

@@ -6,35 +6,35 @@ import (
 	"path/filepath"
 )
 
-// Committed are the message definitions whose tables package iso20022 holds. After a change run go generate there.
-var Committed = []string{
-	"head.001.001.01",
-	"head.001.001.02",
-	"pacs.002.001.10",
-	"pacs.008.001.08",
-	"pacs.028.001.03",
-}
-
-// ParseDir reads the schemas of message definitions from a folder, where they are named like "pacs.008.001.08.xsd".
-func ParseDir(dir string, definitions []string) ([]*Schema, error) {
+// ParseDirs reads every schema (*.xsd) of the folders.
+func ParseDirs(dirs ...string) ([]*Schema, error) {
 	var list []*Schema
-	for _, d := range definitions {
-		b, err := os.ReadFile(filepath.Join(dir, d+".xsd"))
+	for _, dir := range dirs {
+		files, err := filepath.Glob(filepath.Join(dir, "*.xsd"))
 		if err != nil {
 			return nil, fmt.Errorf("xsdgen: %w", err)
 		}
-		s, err := Parse(b)
-		if err != nil {
-			return nil, fmt.Errorf("%w (%s)", err, d)
+		if len(files) == 0 {
+			return nil, fmt.Errorf("xsdgen: no schema in %s", dir)
 		}
-		list = append(list, s)
+		for _, name := range files {
+			b, err := os.ReadFile(name)
+			if err != nil {
+				return nil, fmt.Errorf("xsdgen: %w", err)
+			}
+			s, err := Parse(b)
+			if err != nil {
+				return nil, fmt.Errorf("%w (%s)", err, filepath.Base(name))
+			}
+			list = append(list, s)
+		}
 	}
 	return list, nil
 }
 
-// GenerateDir returns the Go source of the tables of message definitions.
-func GenerateDir(dir string, definitions []string) ([]byte, error) {
-	list, err := ParseDir(dir, definitions)
+// GenerateDirs returns the Go source of the tables of all schemas in the folders.
+func GenerateDirs(dirs ...string) ([]byte, error) {
+	list, err := ParseDirs(dirs...)
 	if err != nil {
 		return nil, err
 	}

@@ -254,7 +254,9 @@ func (d *Device) claim(ctx context.Context, peers []messaging.DeviceID) ([][]byt
 	var all [][]byte
 	for _, p := range peers {
 		for pause := retryFirst; ; pause = min(2*pause, retryMost) {
-			reply, err := d.line.request(ctx, func(req uint64) wire.Frame { return &wire.ClaimKeyPackage{Req: req, Device: p} })
+			reply, err := d.line.request(ctx, func(req uint64) wire.Frame {
+				return &wire.ClaimKeyPackage{Req: req, Device: p, Suites: []uint16{mlsgroup.Suite}}
+			})
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -266,7 +268,7 @@ func (d *Device) claim(ctx context.Context, peers []messaging.DeviceID) ([][]byt
 					}
 					all = append(all, r.Package)
 				case *wire.Failure:
-					if r.Code == wire.CodeNoKeyPackage || r.Code == wire.CodeUnknownDevice {
+					if r.Code == wire.CodeNoKeyPackage || r.Code == wire.CodeNoSuite || r.Code == wire.CodeUnknownDevice {
 						return nil, fmt.Errorf("%w (%s)", ErrNoPackage, p)
 					}
 					if !again(r.Code) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -35,14 +36,16 @@ type fakeRelay struct {
 	// hooks, all optional
 	onSend    func(*wire.Send) wire.Frame         // an answer instead of doing it; nil: do it
 	onCommit  func(*wire.Commit) wire.Frame       // the same
+	onClaim   func(*wire.ClaimKeyPackage)         // may change it
 	onDeliver func(*wire.Deliver) []*wire.Deliver // what is delivered instead
 	noAnswer  func(wire.Frame) bool               // the request is done but not answered
 }
 
 type fakeBox struct {
 	key      ed25519.PublicKey
-	packages [][]byte
-	last     []byte
+	packages map[uint16][][]byte // by suite
+	last     map[uint16][]byte
+	run      uint64
 	entries  []*wire.Deliver
 	seq      uint64
 	conn     *fakeConn
@@ -153,7 +156,7 @@ func (r *fakeRelay) serve(w http.ResponseWriter, req *http.Request) {
 			}
 			r.mu.Lock()
 			if r.boxes[id] == nil {
-				r.boxes[id] = &fakeBox{key: f.Key[:]}
+				r.boxes[id] = &fakeBox{key: f.Key[:], packages: map[uint16][][]byte{}, last: map[uint16][]byte{}}
 			}
 			r.mu.Unlock()
 			c.ready(id)
@@ -175,9 +178,24 @@ func (r *fakeRelay) serve(w http.ResponseWriter, req *http.Request) {
 func (c *fakeConn) ready(id messaging.DeviceID) {
 	c.id = id
 	c.r.mu.Lock()
-	n := len(c.r.boxes[id].packages)
+	stock := c.r.boxes[id].stock()
 	c.r.mu.Unlock()
-	c.send(&wire.Ready{MaxTTL: 30 * 86400, MaxMemTTL: 600, PingEvery: 30, KeyPackages: uint32(n)})
+	c.send(&wire.Ready{MaxTTL: 30 * 86400, MaxMemTTL: 600, PingEvery: 30, KeyPackages: stock})
+}
+
+// stock is what of each suite there is. The caller holds mu.
+func (b *fakeBox) stock() (all []wire.Stock) {
+	suites := slices.Sorted(maps.Keys(b.packages))
+	for s := range b.last {
+		if !slices.Contains(suites, s) {
+			suites = append(suites, s)
+		}
+	}
+	slices.Sort(suites)
+	for _, s := range suites {
+		all = append(all, wire.Stock{Suite: s, Count: uint32(len(b.packages[s])), LastResort: b.last[s] != nil})
+	}
+	return all
 }
 
 func (r *fakeRelay) frame(c *fakeConn, f wire.Frame) {
@@ -191,25 +209,33 @@ func (r *fakeRelay) frame(c *fakeConn, f wire.Frame) {
 	box := r.boxes[c.id]
 	switch f := f.(type) {
 	case *wire.PublishKeyPackages:
-		box.packages = append(box.packages, f.Packages...)
+		box.packages[f.Suite] = append(box.packages[f.Suite], f.Packages...)
 		if f.LastResort != nil {
-			box.last = f.LastResort
+			box.last[f.Suite] = f.LastResort
 		}
-		reply(&wire.KeyPackageCount{Re: f.Req, Count: uint32(len(box.packages)), LastResort: box.last != nil})
+		reply(&wire.KeyPackageCount{Re: f.Req, Stock: box.stock()})
 	case *wire.CountKeyPackages:
-		reply(&wire.KeyPackageCount{Re: f.Req, Count: uint32(len(box.packages)), LastResort: box.last != nil})
+		reply(&wire.KeyPackageCount{Re: f.Req, Stock: box.stock()})
 	case *wire.ClaimKeyPackage:
-		b := r.boxes[f.Device]
-		switch {
-		case b != nil && len(b.packages) > 0:
-			kp := b.packages[0]
-			b.packages = b.packages[1:]
-			reply(&wire.KeyPackage{Re: f.Req, Device: f.Device, Package: kp})
-		case b != nil && b.last != nil:
-			reply(&wire.KeyPackage{Re: f.Req, Device: f.Device, Package: b.last, LastResort: true})
-		default:
-			reply(&wire.Failure{Re: f.Req, Code: wire.CodeNoKeyPackage, Text: "none"})
+		if r.onClaim != nil {
+			r.onClaim(f)
 		}
+		b := r.boxes[f.Device]
+		if b == nil || len(b.stock()) == 0 {
+			reply(&wire.Failure{Re: f.Req, Code: wire.CodeNoKeyPackage, Text: "none"})
+			return
+		}
+		for _, s := range f.Suites {
+			k := &wire.KeyPackage{Re: f.Req, Device: f.Device, Suite: s, Package: b.last[s], LastResort: true}
+			if len(b.packages[s]) > 0 {
+				k.Package, k.LastResort, b.packages[s] = b.packages[s][0], false, b.packages[s][1:]
+			}
+			if k.Package != nil {
+				reply(k)
+				return
+			}
+		}
+		reply(&wire.Failure{Re: f.Req, Code: wire.CodeNoSuite, Text: "none of those"})
 	case *wire.Send:
 		r.log = append(r.log, f.Body)
 		if r.onSend != nil {
@@ -264,7 +290,8 @@ func (r *fakeRelay) frame(c *fakeConn, f wire.Frame) {
 				r.deliver(c, e)
 			}
 		}
-		c.send(&wire.Synced{Re: f.Req, Durable: wire.Cursor{Incarnation: r.incarnation, Seq: box.seq}, Memory: wire.Cursor{Incarnation: 1}})
+		c.send(&wire.Synced{Re: f.Req, Durable: wire.Cursor{Incarnation: r.incarnation, Seq: box.seq}, Memory: wire.Cursor{Incarnation: 1}, Run: box.run})
+		box.run = max(box.run, f.Run)
 	case *wire.Ping:
 		c.send(&wire.Pong{Nonce: f.Nonce})
 	case *wire.Ack:

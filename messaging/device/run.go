@@ -115,13 +115,18 @@ type lastResort struct {
 }
 
 // stock publishes key packages when the relay has few left. Their private keys are durable before.
-func (d *Device) stock(ctx context.Context, s *session, left uint32) error {
-	want := uint32(d.c.KeyPackages)
+func (d *Device) stock(ctx context.Context, s *session, stock []wire.Stock) error {
+	want, left := uint32(d.c.KeyPackages), uint32(0)
+	for _, s := range stock {
+		if s.Suite == mlsgroup.Suite {
+			left = s.Count
+		}
+	}
 	var last lastResort
 	f := &wire.PublishKeyPackages{}
 	now := d.now()
 	err := d.s.update(ctx, func(t *tx) error {
-		*f = wire.PublishKeyPackages{}
+		*f = wire.PublishKeyPackages{Suite: mlsgroup.Suite}
 		if left*2 < want {
 			for range want - left {
 				b, err := d.mls.NewKeyPackage(t, now, false)
@@ -174,7 +179,7 @@ func (d *Device) restock(ctx context.Context, s *session) error {
 		return err
 	}
 	if n, ok := reply.(*wire.KeyPackageCount); ok {
-		return d.stock(ctx, s, n.Count)
+		return d.stock(ctx, s, n.Stock)
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func TestKeyPackages(t *testing.T) {
 	t.Parallel()
 	r := newFakeRelay(t)
 	a, b := newNode(t, r, "a").start().online(), newNode(t, r, "b", func(c *Config) { c.KeyPackages = 4 }).start().online()
-	stock := func() int { r.mu.Lock(); defer r.mu.Unlock(); return len(r.boxes[b.ID()].packages) }
+	stock := func() int { r.mu.Lock(); defer r.mu.Unlock(); return len(r.boxes[b.ID()].packages[1]) }
 	if stock() != 4 {
 		t.Fatalf("%d in stock", stock())
 	}

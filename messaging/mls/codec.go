@@ -35,25 +35,47 @@ func (e *encoder) opaque(b []byte) {
 }
 
 // label appends "MLS 1.0 " + label as opaque<V>.
-func (e *encoder) label(label string) {
-	const prefix = "MLS 1.0 "
-	e.varint(len(prefix) + len(label))
-	e.buf = append(e.buf, prefix...)
-	e.buf = append(e.buf, label...)
-}
+func (e *encoder) label(label string) { e.buf = appendLabel(e.buf, label) }
 
 // varint appends a vector's length header, of the least size that holds n.
 func (e *encoder) varint(n int) {
+	if n > maxVector {
+		e.fail(errTooLong)
+		return
+	}
+	e.buf = appendVarint(e.buf, n)
+}
+
+// appendVarint is varint without an encoder, for n up to maxVector: what an encoder writes to is moved from the stack to the heap.
+func appendVarint(b []byte, n int) []byte {
 	switch {
 	case n < 1<<6:
-		e.buf = append(e.buf, byte(n))
+		return append(b, byte(n))
 	case n < 1<<14:
-		e.buf = append(e.buf, byte(n>>8)|0x40, byte(n))
-	case n <= maxVector:
-		e.buf = append(e.buf, byte(n>>24)|0x80, byte(n>>16), byte(n>>8), byte(n))
-	default:
-		e.fail(errTooLong)
+		return append(b, byte(n>>8)|0x40, byte(n))
 	}
+	return append(b, byte(n>>24)|0x80, byte(n>>16), byte(n>>8), byte(n))
+}
+
+// appendOpaque appends v, of at most maxVector octets, as opaque<V>.
+func appendOpaque(b, v []byte) []byte { return append(appendVarint(b, len(v)), v...) }
+
+// appendLabel appends "MLS 1.0 " + label as opaque<V>.
+func appendLabel(b []byte, label string) []byte {
+	const prefix = "MLS 1.0 "
+	b = append(appendVarint(b, len(prefix)+len(label)), prefix...)
+	return append(b, label...)
+}
+
+// opaqueSize returns the size of opaque<V> with n octets.
+func opaqueSize(n int) int {
+	switch {
+	case n < 1<<6:
+		return n + 1
+	case n < 1<<14:
+		return n + 2
+	}
+	return n + 4
 }
 
 // begin starts a vector whose length is not known yet; what it returns is for end.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -257,6 +258,11 @@ func FuzzParseMLSMessage(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		m, err := ParseMLSMessage(b)
+		if p, is, errPrivate := parsePrivateMessage(b); is && (errPrivate == nil) != (err == nil) || err == nil && is != (m.Private != nil) {
+			t.Fatalf("ParseMLSMessage: %v; parsePrivateMessage: %v, %v", err, is, errPrivate)
+		} else if is && err == nil && !reflect.DeepEqual(p, *m.Private) {
+			t.Fatalf("%v, %v", p, *m.Private)
+		}
 		if err != nil {
 			return
 		}
@@ -273,7 +279,7 @@ func FuzzDecodeStructures(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, kind uint8, b []byte) {
 		targets := []wire{new(ratchetTree), new(groupSecrets), new(Commit), new(LeafNode), new(GroupInfo), new(RequiredCapabilities),
-			new(externalSenders), new(senderData)}
+			new(externalSenders)}
 		v := targets[int(kind)%len(targets)]
 		if unmarshal(fmt.Sprint(kind), b, v) == nil && !bytes.Equal(mustMarshal(t, v), b) {
 			t.Fatalf("%T: encodes to other octets than it was decoded from", v)

@@ -25,6 +25,7 @@ type commitRequest struct {
 	use               pskContext
 	psk               pskLookup // of the PSKs proposed
 	policy            leafPolicy
+	allow             func(changeView) error // as in commitInputs
 	// groupInfo says what the GroupInfo for new members has besides the state of the group.
 	groupInfo groupInfoOptions
 }
@@ -105,6 +106,15 @@ func (g *groupState) buildCommit(random io.Reader, req commitRequest, sender Sen
 	}
 	if err := a.rules.checkTree(a.tree, a.changed); err != nil {
 		return nil, err
+	}
+	if req.allow != nil {
+		at := LeafIndex(sender.Index)
+		if update != nil {
+			at = update.sender
+		}
+		if err := req.allow(changeView{sender, at, listed, a.tree, update != nil}); err != nil {
+			return nil, err
+		}
 	}
 	if context.TreeHash, err = a.tree.hash(); err != nil {
 		return nil, err
@@ -279,8 +289,11 @@ type externalCommitRequest struct {
 	resync            *LeafIndex        // the old leaf of the same client, to be removed
 	psks              []PreSharedKeyID
 	psk               pskLookup
+	selfRemoves       [][]byte // encoded MLSMessages: the SelfRemove proposals of the epoch, which a joiner takes along
 	authenticatedData []byte
 	policy            leafPolicy
+	// allow, if not nil, returns the application's rule for the group as the GroupInfo has it.
+	allow func(*groupState) func(changeView) error
 }
 
 // makeExternalCommit makes the commit by which a client joins a group from its GroupInfo, and the state it will have if the commit
@@ -291,7 +304,7 @@ func makeExternalCommit(random io.Reader, req externalCommitRequest) (*pendingCo
 	if err != nil {
 		return nil, err
 	}
-	tree, err := verifyGroupInfo(s, info, req.tree, req.policy)
+	g, err := outsiderState(info, req.tree, req.policy)
 	if err != nil {
 		return nil, err
 	}
@@ -315,11 +328,10 @@ func makeExternalCommit(random io.Reader, req externalCommitRequest) (*pendingCo
 		return nil, err
 	}
 	defer wipe(initSecret)
-	g := &groupState{suite: s, tree: tree, confirmationTag: info.ConfirmationTag}
-	if err := g.setContext(info.Context); err != nil {
+	leaving, err := g.selfRemoves(req.selfRemoves)
+	if err != nil {
 		return nil, err
 	}
-	g.interim = s.interimTranscriptHash(info.Context.ConfirmedTranscriptHash, info.ConfirmationTag)
 	proposals := []Proposal{&ExternalInit{KEMOutput: kemOutput}}
 	if req.resync != nil {
 		proposals = append(proposals, &Remove{Removed: *req.resync})
@@ -331,11 +343,40 @@ func makeExternalCommit(random io.Reader, req externalCommitRequest) (*pendingCo
 	if err != nil {
 		return nil, err
 	}
+	var allow func(changeView) error
+	if req.allow != nil {
+		allow = req.allow(g)
+	}
 	return g.buildCommit(random, commitRequest{
-		byValue: proposals, path: true, signer: req.options.Signer, wireFormat: WireFormatPublicMessage,
+		byValue: proposals, byReference: leaving, path: true, signer: req.options.Signer, wireFormat: WireFormatPublicMessage,
 		leaf: func(l *LeafNode) {
 			l.Credential, l.Capabilities, l.Extensions = req.options.Credential, capabilities, slices.Clone(req.options.LeafExtensions)
 		},
-		authenticatedData: req.authenticatedData, psk: req.psk, policy: req.policy,
+		authenticatedData: req.authenticatedData, psk: req.psk, policy: req.policy, allow: allow,
 	}, Sender{Type: SenderNewMemberCommit}, initSecret)
+}
+
+// selfRemoves verifies the SelfRemove proposals that somebody who joins by an external commit was given. The membership tag only
+// members can check (draft-ietf-mls-extensions).
+func (g *groupState) selfRemoves(messages [][]byte) ([]cachedProposal, error) {
+	var list []cachedProposal
+	for i, raw := range messages {
+		m, err := ParseMLSMessage(raw)
+		if err != nil {
+			return nil, err
+		}
+		if m.Public == nil || m.Public.Content.Type != ContentProposal || m.Public.Content.Proposal.Type() != ProposalSelfRemove {
+			return nil, refuse("12.4.3.2", "message %d to take along is no SelfRemove in a PublicMessage", i)
+		}
+		v, err := g.openPublicly(m.Public)
+		if err != nil {
+			return nil, err
+		}
+		c, err := g.suite.cacheable(v)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	return list, nil
 }

@@ -57,6 +57,7 @@ type testGroup struct {
 	members []*testMember // those in the group, in no order
 	epochs  int
 	names   int
+	watch   *PublicGroup // follows the handshakes, which are public then; or nil
 }
 
 func newTestGroup(t testing.TB, id CipherSuite) *testGroup {
@@ -80,7 +81,11 @@ func (g *testGroup) client() *testMember {
 }
 
 func (g *testGroup) request(m *testMember, proposals ...Proposal) commitRequest {
-	return commitRequest{byValue: proposals, signer: m.signer, wireFormat: WireFormatPrivateMessage, psk: lookupTestPSK, policy: testPolicy}
+	format := WireFormatPrivateMessage
+	if g.watch != nil {
+		format = WireFormatPublicMessage
+	}
+	return commitRequest{byValue: proposals, signer: m.signer, wireFormat: format, psk: lookupTestPSK, policy: testPolicy}
 }
 
 // sent returns a commit as the others receive it: decoded from its encoding.
@@ -98,6 +103,10 @@ func (g *testGroup) sent(a *AuthenticatedContent) verifiedContent {
 func (g *testGroup) deliver(by *testMember, p *pendingCommit, refs []cachedProposal, joiners []*keyPackageKeys, clients []*testMember) {
 	g.t.Helper()
 	v := g.sent(&p.content)
+	if g.watch != nil {
+		g.follow(by, p)
+		defer g.compare()
+	}
 	next := []*testMember{}
 	for _, m := range g.members {
 		if m == by {
@@ -167,7 +176,7 @@ func (g *testGroup) agree() {
 		for x := s.keys.index.node(); x != s.tree.root(); { // the tree invariant (§4.2)
 			x = x.parent()
 			p := s.tree.parentAt(x)
-			_, have := s.keys.keys[x]
+			_, have := s.keys.key(x)
 			if have != (p != nil && !p.hasUnmerged(s.keys.index)) {
 				g.t.Fatalf("%s, node %d: private key held: %v", m.name, x, have)
 			}
@@ -227,8 +236,13 @@ func (g *testGroup) update(m *testMember) cachedProposal {
 }
 
 // externalJoin lets a new client, or m again if it is not nil, enter by an external commit.
-func (g *testGroup) externalJoin(from, m *testMember) {
+func (g *testGroup) externalJoin(from, m *testMember, leaving ...leavingMember) {
 	g.t.Helper()
+	var messages [][]byte
+	var refs []cachedProposal
+	for _, l := range leaving {
+		messages, refs = append(messages, l.message), append(refs, l.proposal)
+	}
 	info, err := from.state.makeGroupInfo(rand.Reader, from.signer, groupInfoOptions{externalPub: true})
 	if err != nil {
 		g.t.Fatal(err)
@@ -237,7 +251,7 @@ func (g *testGroup) externalJoin(from, m *testMember) {
 	if err := unmarshal("GroupInfo", mustMarshal(g.t, info), &got); err != nil {
 		g.t.Fatal(err)
 	}
-	req := externalCommitRequest{info: &got, psk: lookupTestPSK, policy: testPolicy}
+	req := externalCommitRequest{info: &got, psk: lookupTestPSK, policy: testPolicy, selfRemoves: messages}
 	if m == nil {
 		m = g.client()
 	} else {
@@ -250,7 +264,7 @@ func (g *testGroup) externalJoin(from, m *testMember) {
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	g.deliver(m, p, nil, nil, nil)
+	g.deliver(m, p, refs, nil, nil)
 }
 
 func (g *testGroup) psk() Proposal {

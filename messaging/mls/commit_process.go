@@ -13,12 +13,24 @@ type commitInputs struct {
 	// updateKey returns the private key of an own Update proposal, by its public key.
 	updateKey func(HPKEPublicKey) (hpke.PrivateKey, bool)
 	policy    leafPolicy
+	// allow is the application's rule, asked when the public part of the commit has been found valid; nil allows all.
+	allow func(changeView) error
+}
+
+// changeView is what the application's rule judges: the list, and the tree after it with the committer's path.
+type changeView struct {
+	sender Sender
+	at     LeafIndex // the committer's leaf in tree
+	list   []listedProposal
+	tree   *ratchetTree
+	path   bool
 }
 
 // stagedCommit is a commit that was found valid and has changed nothing yet (RFC 9420 §14): the application looks at it, and the
 // state that follows it is taken or dropped.
 type stagedCommit struct {
 	next    *groupState // nil if the commit removes this member
+	tree    *ratchetTree
 	list    *proposalList
 	sender  Sender
 	leaf    LeafIndex // the committer's, in the new tree
@@ -26,68 +38,43 @@ type stagedCommit struct {
 	removed []LeafIndex
 }
 
+// publicCommit is what everybody can see of a valid commit: the group after it without its secrets. Whether it is confirmed only
+// members can tell.
+type publicCommit struct {
+	stagedCommit
+	listed  []listedProposal
+	applied *appliedList
+	context GroupContext // of the new epoch; without the transcript hash it is the provisional one (§12.4.2)
+}
+
 // stageCommit checks a commit whose sender is verified against the rules of RFC 9420 §12.4.2 and computes the epoch it begins.
 // It changes nothing; g stays usable.
 func (g *groupState) stageCommit(v verifiedContent, in commitInputs) (*stagedCommit, error) {
-	commit, sender := v.Content.Commit, v.Content.Sender
-	if v.Content.Type != ContentCommit {
-		return nil, refuse("12.4", "the content is no commit")
-	}
-	if g.reInit != nil {
-		return nil, refuse("12.4.2", "the group was closed by a ReInit")
-	}
-	list, err := resolve(commit, sender, in.proposals)
+	p, err := g.stagePublic(v, in.proposals, in.policy)
 	if err != nil {
 		return nil, err
 	}
-	l, err := g.checkList(list, sender, pskOrdinary)
-	if err != nil {
-		return nil, err
+	if in.allow != nil {
+		if err := in.allow(changeView{p.sender, p.leaf, p.listed, p.tree, v.Content.Commit.Path != nil}); err != nil {
+			return nil, err
+		}
 	}
-	if commit.Path == nil && (len(list) == 0 || l.pathRequired) {
-		return nil, refuse("12.4", "a commit without the path that its proposals require")
-	}
-	psk, err := g.suite.pskSecretOf(l.psks, in.psk)
+	psk, err := g.suite.pskSecretOf(p.list.psks, in.psk)
 	if err != nil {
 		return nil, err
 	}
 	defer wipe(psk)
-	a, err := g.apply(l, in.policy)
-	if err != nil {
-		return nil, err
-	}
-	st := &stagedCommit{list: l, sender: sender, leaf: LeafIndex(sender.Index), added: a.added, removed: l.removes}
-	if sender.Type == SenderNewMemberCommit {
-		if st.leaf, err = a.tree.free(); err != nil {
-			return nil, err
-		}
-	}
-	removed := slices.Contains(l.removes, g.keys.index)
-	var commitSecret []byte // all zero when there is no path (§8)
-	next := &groupState{suite: g.suite, tree: a.tree, reInit: l.reInit}
-	context := g.context
-	context.Epoch, context.Extensions = g.context.Epoch+1, a.extensions
-	if context.Epoch == 0 {
-		return nil, refuse("8.1", "the group has no epochs left")
-	}
-	if commit.Path != nil {
-		if err := g.mergeCommitPath(st, a, commit.Path, in.policy.identity); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.rules.checkTree(a.tree, a.changed); err != nil {
-		return nil, err
-	}
-	if context.TreeHash, err = a.tree.hash(); err != nil {
-		return nil, err
-	}
-	if removed { // what the others agree on from here is not this member's to know
+	st, a, context := &p.stagedCommit, p.applied, p.context
+	if slices.Contains(st.removed, g.keys.index) { // what the others agree on from here is not this member's to know
 		return st, nil
 	}
-	keys, err := g.updatedKeys(a.tree, l, in.updateKey)
+	keys, err := g.updatedKeys(a.tree, p.list, in.updateKey)
 	if err != nil {
 		return nil, err
 	}
+	commit := v.Content.Commit
+	var commitSecret []byte // all zero when there is no path (§8)
+	next := &groupState{suite: g.suite, tree: a.tree, reInit: p.list.reInit}
 	if commit.Path != nil {
 		provisional, err := marshal(&context)
 		if err != nil {
@@ -106,8 +93,8 @@ func (g *groupState) stageCommit(v verifiedContent, in commitInputs) (*stagedCom
 		return nil, err
 	}
 	initSecret := g.secrets.init
-	if l.externalInit != nil {
-		if initSecret, err = g.externalInit(l.externalInit.KEMOutput); err != nil {
+	if init := p.list.externalInit; init != nil {
+		if initSecret, err = g.externalInit(init.KEMOutput); err != nil {
 			return nil, err
 		}
 		defer wipe(initSecret)
@@ -117,6 +104,53 @@ func (g *groupState) stageCommit(v verifiedContent, in commitInputs) (*stagedCom
 	}
 	st.next = next
 	return st, nil
+}
+
+// stagePublic is the part of stageCommit that needs no secret: the proposals, the path's public half, the tree and its hash.
+func (g *groupState) stagePublic(v verifiedContent, proposals proposalLookup, policy leafPolicy) (*publicCommit, error) {
+	if v.Content.Type != ContentCommit {
+		return nil, refuse("12.4", "the content is no commit")
+	}
+	commit, sender := v.Content.Commit, v.Content.Sender
+	if g.reInit != nil {
+		return nil, refuse("12.4.2", "the group was closed by a ReInit")
+	}
+	list, err := resolve(commit, sender, proposals)
+	if err != nil {
+		return nil, err
+	}
+	l, err := g.checkList(list, sender, pskOrdinary)
+	if err != nil {
+		return nil, err
+	}
+	if commit.Path == nil && (len(list) == 0 || l.pathRequired) {
+		return nil, refuse("12.4", "a commit without the path that its proposals require")
+	}
+	a, err := g.apply(l, policy)
+	if err != nil {
+		return nil, err
+	}
+	p := &publicCommit{listed: list, applied: a, context: g.context}
+	p.stagedCommit = stagedCommit{tree: a.tree, list: l, sender: sender, leaf: LeafIndex(sender.Index), added: a.added, removed: l.removed()}
+	if sender.Type == SenderNewMemberCommit {
+		if p.leaf, err = a.tree.free(); err != nil {
+			return nil, err
+		}
+	}
+	p.context.Epoch, p.context.Extensions = g.context.Epoch+1, a.extensions
+	if p.context.Epoch == 0 {
+		return nil, refuse("8.1", "the group has no epochs left")
+	}
+	if commit.Path != nil {
+		if err := g.mergeCommitPath(&p.stagedCommit, a, commit.Path, policy.identity); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.rules.checkTree(a.tree, a.changed); err != nil {
+		return nil, err
+	}
+	p.context.TreeHash, err = a.tree.hash()
+	return p, err
 }
 
 // mergeCommitPath validates the leaf of the path and puts the path's public half into the tree (RFC 9420 §12.4.2).
@@ -169,7 +203,7 @@ func (g *groupState) updatedKeys(t *ratchetTree, l *proposalList, updateKey func
 		if !ok {
 			return nil, refuse("12.1.2", "the private key of the own Update is gone")
 		}
-		keys.keys[keys.index.node()] = key
+		keys.set(keys.index.node(), keep(key))
 	}
 	keys.prune(t)
 	return keys, nil

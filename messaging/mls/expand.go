@@ -44,13 +44,9 @@ func (s *suite) expandInto(dst, secret []byte, label string, context []byte) {
 		inner[i] ^= b
 		outer[i] ^= b
 	}
-	e := encoder{buf: inner[:block]}
-	e.u16(uint16(len(dst)))
-	e.label(label)
-	e.opaque(context)
-	end := len(e.buf)
-	inner[end] = 1 // the counter of HKDF-Expand
-	end++
+	b := binary.BigEndian.AppendUint16(inner[:block], uint16(len(dst))) // KDFLabel
+	b = appendOpaque(appendLabel(b, label), context)
+	end := len(append(b, 1)) // the counter of HKDF-Expand
 	switch s.hash {
 	case crypto.SHA256:
 		sum := sha256.Sum256(inner[:end])

@@ -1,5 +1,7 @@
 package mls
 
+import "encoding/binary"
+
 // ContentType says what a message carries (RFC 9420 §6).
 type ContentType uint8
 
@@ -92,6 +94,13 @@ func (c *FramedContent) encodeContent(e *encoder) {
 	}
 }
 
+// marshalContent returns what encodeContent appends.
+func (c *FramedContent) marshalContent() ([]byte, error) {
+	var e encoder
+	c.encodeContent(&e)
+	return e.buf, e.err
+}
+
 // decodeContent reads the content that c.Type names.
 func (c *FramedContent) decodeContent(d *decoder) {
 	switch c.Type {
@@ -157,6 +166,20 @@ func (a *AuthenticatedContent) encodeTBS(e *encoder, context []byte) {
 	}
 }
 
+// applicationTBS returns SignContent of FramedContentTBS (RFC 9420 §5.1.2, §6.1) for a member's application message, of which no
+// vector may be longer than maxVector: the same octets that encodeTBS appends, in one allocation.
+func (a *AuthenticatedContent) applicationTBS(context []byte) []byte {
+	c := &a.Content
+	n := 2 + 2 + opaqueSize(len(c.GroupID)) + 8 + 1 + 4 + opaqueSize(len(c.AuthenticatedData)) + 1 + opaqueSize(len(c.Application)) + len(context)
+	b := appendVarint(appendLabel(make([]byte, 0, n+32), "FramedContentTBS"), n)
+	b = binary.BigEndian.AppendUint16(b, uint16(MLS10))
+	b = binary.BigEndian.AppendUint16(b, uint16(a.WireFormat))
+	b = binary.BigEndian.AppendUint64(appendOpaque(b, c.GroupID), c.Epoch)
+	b = binary.BigEndian.AppendUint32(append(b, uint8(c.Sender.Type)), c.Sender.Index)
+	b = append(appendOpaque(b, c.AuthenticatedData), uint8(c.Type))
+	return append(appendOpaque(b, c.Application), context...)
+}
+
 // PublicMessage is a message that is signed and not encrypted (RFC 9420 §6.2).
 type PublicMessage struct {
 	Content       FramedContent
@@ -191,22 +214,19 @@ type PrivateMessage struct {
 }
 
 func (m *PrivateMessage) encode(e *encoder) {
-	m.encodeAAD(e)
+	e.opaque(m.GroupID)
+	e.u64(m.Epoch)
+	e.u8(uint8(m.Type))
+	e.opaque(m.AuthenticatedData)
 	e.opaque(m.EncryptedSenderData)
 	e.opaque(m.Ciphertext)
 }
 
-// encodeAAD appends PrivateContentAAD (RFC 9420 §6.3.1), which is the beginning of the message.
-func (m *PrivateMessage) encodeAAD(e *encoder) {
-	m.encodeSenderDataAAD(e)
-	e.opaque(m.AuthenticatedData)
-}
-
-// encodeSenderDataAAD appends SenderDataAAD (RFC 9420 §6.3.2), which is the beginning of the message.
-func (m *PrivateMessage) encodeSenderDataAAD(e *encoder) {
-	e.opaque(m.GroupID)
-	e.u64(m.Epoch)
-	e.u8(uint8(m.Type))
+// appendSenderDataAAD appends SenderDataAAD (RFC 9420 §6.3.2), which is the beginning of a PrivateMessage. Followed by
+// authenticated_data it is PrivateContentAAD (§6.3.1).
+func appendSenderDataAAD(b, groupID []byte, epoch uint64, t ContentType) []byte {
+	b = binary.BigEndian.AppendUint64(appendOpaque(b, groupID), epoch)
+	return append(b, uint8(t))
 }
 
 func (m *PrivateMessage) decode(d *decoder) {
@@ -227,14 +247,19 @@ type senderData struct {
 	ReuseGuard [4]byte
 }
 
-func (s *senderData) encode(e *encoder) {
-	e.u32(uint32(s.Leaf))
-	e.u32(s.Generation)
-	e.raw(s.ReuseGuard[:])
+// senderDataSize is the size of SenderData, in octets.
+const senderDataSize = 4 + 4 + 4
+
+func (s *senderData) append(b []byte) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(s.Leaf))
+	b = binary.BigEndian.AppendUint32(b, s.Generation)
+	return append(b, s.ReuseGuard[:]...)
 }
 
-func (s *senderData) decode(d *decoder) {
-	s.Leaf = LeafIndex(d.u32())
-	s.Generation = d.u32()
-	copy(s.ReuseGuard[:], d.take(4))
+// decodeSenderData decodes b, which has senderDataSize octets.
+func decodeSenderData(b []byte) (s senderData) {
+	s.Leaf = LeafIndex(binary.BigEndian.Uint32(b))
+	s.Generation = binary.BigEndian.Uint32(b[4:])
+	copy(s.ReuseGuard[:], b[8:])
+	return s
 }

@@ -30,7 +30,7 @@ func createGroup(random io.Reader, groupID []byte, o KeyPackageOptions, extensio
 	if err := rules.checkExternalSenders(nil); err != nil {
 		return nil, err
 	}
-	g := &groupState{suite: s, tree: newTree(s, leaf), keys: newTreeKeys(0, key)}
+	g := &groupState{suite: s, tree: newTree(s, leaf), keys: newTreeKeys(0, keep(key))}
 	hash, err := g.tree.hash()
 	if err != nil {
 		return nil, err

@@ -45,16 +45,12 @@ func (g *groupState) messages(limits RatchetLimits) (*messageEpoch, error) {
 }
 
 // verifyKey parses the signature key of a member.
-func (t *ratchetTree) verifyKey(l LeafIndex) (*verifyKey, error) {
+func (t *ratchetTree) verifyKey(l LeafIndex) (verifyKey, error) {
 	leaf := t.leaf(l)
 	if leaf == nil {
-		return nil, errBlankLeaf
+		return verifyKey{}, errBlankLeaf
 	}
-	key, err := t.suite.parseVerifyKey(leaf.SignatureKey)
-	if err != nil {
-		return nil, err
-	}
-	return &key, nil
+	return t.suite.parseVerifyKey(leaf.SignatureKey)
 }
 
 var errBlankLeaf = errors.New("the leaf is blank or outside the tree")

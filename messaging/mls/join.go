@@ -9,7 +9,7 @@ import (
 type joinInputs struct {
 	keyPackage *KeyPackage
 	initKey    hpke.PrivateKey
-	leafKey    hpke.PrivateKey
+	leafKey    keptKey
 	tree       []byte // ratchet_tree from elsewhere; nil if the Welcome brings it
 	psk        pskLookup
 	policy     leafPolicy
@@ -67,7 +67,7 @@ func join(w *Welcome, in joinInputs) (*joined, error) {
 		return nil, refuse("12.4.3.1", "the tree has no leaf of the key package")
 	}
 	g := &groupState{suite: s, tree: tree, keys: newTreeKeys(own, in.leafKey)}
-	if !bytes.Equal(in.leafKey.PublicKey().Bytes(), in.keyPackage.Leaf.EncryptionKey) {
+	if !bytes.Equal(in.leafKey.public, in.keyPackage.Leaf.EncryptionKey) {
 		return nil, refuse("12.4.3.1", "the private key does not fit the key package")
 	}
 	if secrets.PathSecret != nil {
@@ -176,17 +176,8 @@ func verifyGroupInfo(s *suite, info *GroupInfo, encodedTree []byte, policy leafP
 	if err != nil {
 		return nil, err
 	}
-	signer := t.leaf(info.Signer)
-	if signer == nil {
-		return nil, refuse("12.4.3.1", "the signer's leaf %d is blank", info.Signer)
-	}
-	var tbs encoder
-	info.encodeTBS(&tbs)
-	if tbs.err != nil {
-		return nil, tbs.err
-	}
-	if err := s.verifyWithLabel(signer.SignatureKey, "GroupInfoTBS", tbs.buf, info.Signature); err != nil {
-		return nil, refuseFor(err, "12.4.3.1", "signature of the GroupInfo")
+	if err := verifyInfoSignature(s, info, t); err != nil {
+		return nil, err
 	}
 	hash, err := t.hash()
 	if err != nil {
@@ -196,6 +187,23 @@ func verifyGroupInfo(s *suite, info *GroupInfo, encodedTree []byte, policy leafP
 		return nil, refuse("12.4.3.1", "the tree hash is not that of the GroupInfo")
 	}
 	return t, t.verifyJoin(info, policy)
+}
+
+// verifyInfoSignature checks a GroupInfo's signature by the member that it names (§12.4.3).
+func verifyInfoSignature(s *suite, info *GroupInfo, t *ratchetTree) error {
+	signer := t.leaf(info.Signer)
+	if signer == nil {
+		return refuse("12.4.3.1", "the signer's leaf %d is blank", info.Signer)
+	}
+	var tbs encoder
+	info.encodeTBS(&tbs)
+	if tbs.err != nil {
+		return tbs.err
+	}
+	if err := s.verifyWithLabel(signer.SignatureKey, "GroupInfoTBS", tbs.buf, info.Signature); err != nil {
+		return refuseFor(err, "12.4.3.1", "signature of the GroupInfo")
+	}
+	return nil
 }
 
 // verifyJoin checks what holds for the tree as a whole, and each leaf.

@@ -14,7 +14,7 @@ type KeyPackageOptions struct {
 	Signer     crypto.Signer // the client's signature key; of the suite's scheme
 	Credential Credential
 	// Capabilities lists what the application supports beyond this package: cipher suites to prefer, extensions, proposals,
-	// credentials. The protocol version, Suite and the type of Credential are added when missing.
+	// credentials. The protocol version, Suite, SelfRemove and the type of Credential are added when missing.
 	Capabilities   Capabilities
 	LeafExtensions Extensions // must be listed in Capabilities unless every client supports them (RFC 9420 §7.2)
 	Extensions     Extensions // likewise
@@ -28,7 +28,8 @@ type KeyPackageOptions struct {
 // keyPackageKeys is the private half of a key package, kept until the join, or until a last-resort package is replaced.
 type keyPackageKeys struct {
 	keyPackage KeyPackage
-	init, leaf hpke.PrivateKey
+	init       hpke.PrivateKey
+	leaf       keptKey
 }
 
 // NewKeyPackage makes a key package and stores its private keys under its reference, for the one join it is made for. The package
@@ -76,7 +77,7 @@ func (s *suite) newKeyPackage(random io.Reader, o KeyPackageOptions) (*keyPackag
 	if err := leaf.sign(random, s, o.Signer, nil, 0); err != nil {
 		return nil, err
 	}
-	k := &keyPackageKeys{leaf: key}
+	k := &keyPackageKeys{leaf: keep(key)}
 	if k.init, err = s.newKeyPair(random); err != nil {
 		return nil, err
 	}
@@ -123,7 +124,7 @@ func (o *KeyPackageOptions) capabilities(random io.Reader) (Capabilities, error)
 		Versions:     including(o.Capabilities.Versions, MLS10),
 		CipherSuites: including(o.Capabilities.CipherSuites, o.Suite),
 		Extensions:   slices.Clone(o.Capabilities.Extensions),
-		Proposals:    slices.Clone(o.Capabilities.Proposals),
+		Proposals:    including(o.Capabilities.Proposals, ProposalSelfRemove),
 		Credentials:  including(o.Capabilities.Credentials, o.Credential.Type),
 	}
 	if o.LastResort {
@@ -190,7 +191,7 @@ func (k *keyPackageKeys) store(tx Tx, s *suite) error {
 	if err != nil {
 		return err
 	}
-	leafKey, err := k.leaf.Bytes()
+	leafKey, err := k.leaf.bytes()
 	if err != nil {
 		return err
 	}
@@ -229,7 +230,7 @@ func loadKeyPackage(tx Tx, ref []byte) (*keyPackageKeys, error) {
 	if k.init, err = s.kem.NewPrivateKey(initKey); err != nil {
 		return nil, err
 	}
-	if k.leaf, err = s.kem.NewPrivateKey(leafKey); err != nil {
+	if k.leaf, err = s.parseKept(leafKey, k.keyPackage.Leaf.EncryptionKey); err != nil {
 		return nil, err
 	}
 	wipe(initKey, leafKey)

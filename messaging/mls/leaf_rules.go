@@ -64,7 +64,7 @@ func (r *leafRules) checkAny(l *LeafNode, index LeafIndex) error {
 	if l.Source == SourceKeyPackage && (l.Lifetime.NotAfter < l.Lifetime.NotBefore || l.Lifetime.NotAfter-l.Lifetime.NotBefore > r.lifetimeMax) {
 		return refuse("7.2", "leaf node %d has a lifetime that ends before it begins, or longer than %d seconds", index, r.lifetimeMax)
 	}
-	if _, err := r.suite.kem.NewPublicKey(l.EncryptionKey); err != nil {
+	if err := r.suite.checkPublicKey(l.EncryptionKey); err != nil {
 		return refuseFor(err, "5.1.1", "encryption key of leaf node %d", index)
 	}
 	if err := l.verifySignature(r.suite, r.groupID, index); err != nil {
@@ -126,7 +126,7 @@ func (r *leafRules) checkKeyPackage(k *KeyPackage) error {
 	if now, l := uint64(max(r.now, 0)), k.Leaf.Lifetime; now < l.NotBefore || now > l.NotAfter {
 		return refuse("7.3", "the key package's lifetime does not include now")
 	}
-	if _, err := r.suite.kem.NewPublicKey(k.InitKey); err != nil {
+	if err := r.suite.checkPublicKey(k.InitKey); err != nil {
 		return refuseFor(err, "5.1.1", "init key of a key package")
 	}
 	if bytes.Equal(k.InitKey, k.Leaf.EncryptionKey) {

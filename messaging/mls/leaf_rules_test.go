@@ -175,7 +175,12 @@ func TestMadeKeyPackage(t *testing.T) {
 			if err != nil || keys == nil {
 				t.Fatal(keys, err)
 			}
-			if !bytes.Equal(keys.init.PublicKey().Bytes(), k.InitKey) || !bytes.Equal(keys.leaf.PublicKey().Bytes(), k.Leaf.EncryptionKey) {
+			s, _ := lookupSuite(id)
+			leaf, err := keys.leaf.open(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(keys.init.PublicKey().Bytes(), k.InitKey) || !bytes.Equal(leaf.PublicKey().Bytes(), k.Leaf.EncryptionKey) {
 				t.Errorf("%v: the stored keys are not those of the package", id)
 			}
 		}
@@ -242,7 +247,7 @@ func TestWelcomeRules(t *testing.T) {
 		"secrets damaged":      {nil, func(w *Welcome, in *joinInputs) { w.Secrets[0].Secrets.Ciphertext[4] ^= 1 }, "do not decrypt"},
 		"GroupInfo damaged":    {nil, func(w *Welcome, in *joinInputs) { w.EncryptedGroupInfo[4] ^= 1 }, "do not decrypt"},
 		"another init key":     {nil, func(w *Welcome, in *joinInputs) { in.initKey = strange }, "do not decrypt"},
-		"another leaf key":     {nil, func(w *Welcome, in *joinInputs) { in.leafKey = strange }, "does not fit"},
+		"another leaf key":     {nil, func(w *Welcome, in *joinInputs) { in.leafKey = keep(strange) }, "does not fit"},
 		"known group":          {nil, func(w *Welcome, in *joinInputs) { in.known = func([]byte) bool { return true } }, "already"},
 		"tree missing":         {func(r *commitRequest) { r.groupInfo.omitTree = true }, nil, "no ratchet tree"},
 		"unknown extension":    {func(r *commitRequest) { r.groupInfo.extensions = Extensions{{Type: 0x0A0A}} }, nil, ""},

@@ -32,6 +32,20 @@ func ParseMLSMessage(b []byte) (*MLSMessage, error) {
 	return m, nil
 }
 
+// parsePrivateMessage decodes b, which it keeps, if it is an MLSMessage with a PrivateMessage: what ParseMLSMessage does for all
+// messages, without allocating anything.
+func parsePrivateMessage(b []byte) (p PrivateMessage, is bool, err error) {
+	if len(b) < 4 || [4]byte(b) != privateMessageHeader {
+		return p, false, nil
+	}
+	d := decoder{b: b, pos: 4, end: len(b), typ: "MLSMessage"}
+	p.decode(&d)
+	return p, true, d.finish()
+}
+
+// privateMessageHeader is version and wire format of an MLSMessage with a PrivateMessage.
+var privateMessageHeader = [4]byte{0, byte(MLS10), 0, byte(WireFormatPrivateMessage)}
+
 // Marshal returns the encoding of m.
 func (m *MLSMessage) Marshal() ([]byte, error) { return marshal(m) }
 

@@ -4,9 +4,12 @@
 // It does no I/O, reads no clock, starts no goroutine, keeps no global state and writes no log: bytes and randomness go in, bytes and
 // state come out. It knows no relay, no store and no content format; package device joins them.
 //
-// Experimental: the core makes and processes commits, joins and messages and passes the working group's vectors, but the group API is
-// not exported yet and nothing imports the package; package device still uses another implementation. What is missing is listed in
-// docs/mls-validation.md.
+// A Client makes key packages and enters groups; a Group is one group in one epoch. Every operation works in one transaction of the
+// caller's store (Tx), together with the caller's own rows, and says what it made of a message by a closed set of types. Nothing is
+// merged implicitly: a commit, own or another's, is staged, looked at, and then confirmed, merged or dropped. A PublicGroup follows a
+// group without its secrets.
+//
+// Package device uses another implementation still. What is missing is listed in docs/mls-validation.md.
 //
 // What a peer sends is decoded into wire types (KeyPackage, Welcome, MLSMessage …), which say nothing of validity, and is acted upon
 // only after the checks of the RFC's sections, listed in docs/mls-validation.md. Decoded values share memory with one private copy

@@ -25,18 +25,18 @@ type passiveVector struct {
 	SignaturePriv  hexBytes    `json:"signature_priv"`
 	EncryptionPriv hexBytes    `json:"encryption_priv"`
 	InitPriv       hexBytes    `json:"init_priv"`
-	Welcome        hexBytes
-	Tree           hexBytes `json:"ratchet_tree"`
-	Authenticator  hexBytes `json:"initial_epoch_authenticator"`
+	Welcome        hexBytes    `json:"welcome"`
+	Tree           hexBytes    `json:"ratchet_tree"`
+	Authenticator  hexBytes    `json:"initial_epoch_authenticator"`
 	PSKs           []struct {
 		ID  hexBytes `json:"psk_id"`
-		PSK hexBytes
+		PSK hexBytes `json:"psk"`
 	} `json:"external_psks"`
 	Epochs []struct {
-		Proposals     []hexBytes
-		Commit        hexBytes
-		Authenticator hexBytes `json:"epoch_authenticator"`
-	}
+		Proposals     []hexBytes `json:"proposals"`
+		Commit        hexBytes   `json:"commit"`
+		Authenticator hexBytes   `json:"epoch_authenticator"`
+	} `json:"epochs"`
 }
 
 // passiveClient is the least client: it joins and follows. It keeps everything, as no real one may.
@@ -98,9 +98,11 @@ func newPassiveClient(v *passiveVector) (*passiveClient, error) {
 	if in.initKey, err = vectorPrivateKey(s, v.InitPriv); err != nil {
 		return nil, err
 	}
-	if in.leafKey, err = vectorPrivateKey(s, v.EncryptionPriv); err != nil {
+	leafKey, err := vectorPrivateKey(s, v.EncryptionPriv)
+	if err != nil {
 		return nil, err
 	}
+	in.leafKey = keep(leafKey)
 	j, err := join(w.Welcome, in)
 	if err != nil {
 		return nil, err

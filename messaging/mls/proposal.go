@@ -3,7 +3,8 @@ package mls
 // ProposalType is a registry of RFC 9420 §17.4.
 type ProposalType uint16
 
-// The proposal types of RFC 9420, which every client supports and no capabilities list (§7.2).
+// The proposal types of RFC 9420, which every client supports and no capabilities list (§7.2), and self_remove of
+// draft-ietf-mls-extensions, which clients of this package list and which a group uses only if all its members do.
 const (
 	ProposalAdd                    ProposalType = 0x0001
 	ProposalUpdate                 ProposalType = 0x0002
@@ -12,6 +13,7 @@ const (
 	ProposalReInit                 ProposalType = 0x0005
 	ProposalExternalInit           ProposalType = 0x0006
 	ProposalGroupContextExtensions ProposalType = 0x0007
+	ProposalSelfRemove             ProposalType = 0x000A
 )
 
 // isDefault reports whether every client supports the type without saying so (RFC 9420 §7.2).
@@ -31,8 +33,9 @@ func (t ProposalType) externalAllowed() bool {
 	return false
 }
 
-// Proposal is one of *Add, *Update, *Remove, *PreSharedKey, *ReInit, *ExternalInit and *GroupContextExtensions (RFC 9420 §12.1).
-// A proposal of an unknown type cannot be decoded, because its form, and so its end, is unknown.
+// Proposal is one of *Add, *Update, *Remove, *PreSharedKey, *ReInit, *ExternalInit, *GroupContextExtensions (RFC 9420 §12.1) and
+// *SelfRemove. A proposal of an unknown type cannot be decoded, because it has no length of its own: it is refused with an
+// UnsupportedTypeError. No valid commit has one, as long as a member that does not list the type is in the group (§12.2).
 type Proposal interface {
 	Type() ProposalType
 	wire
@@ -64,6 +67,10 @@ type ExternalInit struct{ KEMOutput []byte }
 // GroupContextExtensions proposes to replace all extensions of the group (RFC 9420 §12.1.7).
 type GroupContextExtensions struct{ Extensions Extensions }
 
+// SelfRemove proposes to remove its sender (draft-ietf-mls-extensions, SelfRemove Proposal). It is sent as a PublicMessage, because
+// clients that join by an external commit have to take it along, and is committed by reference only.
+type SelfRemove struct{}
+
 func (*Add) Type() ProposalType                    { return ProposalAdd }
 func (*Update) Type() ProposalType                 { return ProposalUpdate }
 func (*Remove) Type() ProposalType                 { return ProposalRemove }
@@ -72,6 +79,9 @@ func (*ReInit) Type() ProposalType                 { return ProposalReInit }
 func (*ExternalInit) Type() ProposalType           { return ProposalExternalInit }
 func (*GroupContextExtensions) Type() ProposalType { return ProposalGroupContextExtensions }
 
+func (*SelfRemove) Type() ProposalType { return ProposalSelfRemove }
+
+func (*SelfRemove) encode(*encoder)                 {}
 func (p *Add) encode(e *encoder)                    { p.KeyPackage.encode(e) }
 func (p *Update) encode(e *encoder)                 { p.Leaf.encode(e) }
 func (p *Remove) encode(e *encoder)                 { e.u32(uint32(p.Removed)) }
@@ -85,6 +95,7 @@ func (p *ReInit) encode(e *encoder) {
 	p.Extensions.encode(e)
 }
 
+func (*SelfRemove) decode(*decoder)                 {}
 func (p *Add) decode(d *decoder)                    { p.KeyPackage.decode(d) }
 func (p *Update) decode(d *decoder)                 { p.Leaf.decode(d) }
 func (p *Remove) decode(d *decoder)                 { p.Removed = LeafIndex(d.u32()) }
@@ -125,6 +136,8 @@ func decodeProposal(d *decoder) Proposal {
 		p = new(ExternalInit)
 	case ProposalGroupContextExtensions:
 		p = new(GroupContextExtensions)
+	case ProposalSelfRemove:
+		p = new(SelfRemove)
 	default:
 		d.unsupported("proposal type", uint16(t))
 		return nil

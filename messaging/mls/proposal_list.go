@@ -31,9 +31,6 @@ func resolve(commit *Commit, committer Sender, lookup proposalLookup) ([]listedP
 			list = append(list, listedProposal{Proposal: p.Proposal, sender: committer})
 			continue
 		}
-		if committer.Type == SenderNewMemberCommit {
-			return nil, refuse("12.4.3.2", "an external commit refers to a proposal")
-		}
 		cached, ok := lookup(p.Reference)
 		if !ok {
 			return nil, refuse("12.4", "proposal %d of the commit is referred to and was not received", i)
@@ -42,6 +39,9 @@ func resolve(commit *Commit, committer Sender, lookup proposalLookup) ([]listedP
 			return nil, refuse("12.4", "the commit refers to a proposal twice")
 		}
 		seen[string(p.Reference)] = true
+		if committer.Type == SenderNewMemberCommit && cached.proposal.Type() != ProposalSelfRemove {
+			return nil, refuse("12.4.3.2", "an external commit refers to a proposal of type %d", cached.proposal.Type())
+		}
 		list = append(list, listedProposal{Proposal: cached.proposal, sender: cached.sender, byRef: true})
 	}
 	return list, nil
@@ -51,13 +51,17 @@ func resolve(commit *Commit, committer Sender, lookup proposalLookup) ([]listedP
 type proposalList struct {
 	extensions   *GroupContextExtensions
 	updates      []listedUpdate
-	removes      []LeafIndex
+	selfRemoves  []LeafIndex
+	removes      []LeafIndex // by Remove
 	adds         []*Add
 	psks         []PreSharedKeyID
 	externalInit *ExternalInit
 	reInit       *ReInit
 	pathRequired bool
 }
+
+// removed returns the leaves that the list removes, in the order in which that is done.
+func (l *proposalList) removed() []LeafIndex { return slices.Concat(l.selfRemoves, l.removes) }
 
 type listedUpdate struct {
 	leaf LeafIndex
@@ -78,7 +82,7 @@ const (
 func (g *groupState) checkList(list []listedProposal, committer Sender, use pskContext) (*proposalList, error) {
 	external := committer.Type == SenderNewMemberCommit
 	l := new(proposalList)
-	touched := map[LeafIndex]bool{} // by Update or Remove
+	touched := map[LeafIndex]bool{} // by Update, Remove or SelfRemove
 	for _, item := range list {
 		t := item.Type()
 		if t.pathRequired() {
@@ -90,7 +94,7 @@ func (g *groupState) checkList(list []listedProposal, committer Sender, use pskC
 		if item.sender.Type == SenderNewMemberProposal && t != ProposalAdd {
 			return nil, refuse("6.1", "a proposal of type %d by a new member", t)
 		}
-		if external && t != ProposalExternalInit && t != ProposalRemove && t != ProposalPSK {
+		if external && t != ProposalExternalInit && t != ProposalRemove && t != ProposalPSK && t != ProposalSelfRemove {
 			return nil, refuse("12.2", "an external commit has a proposal of type %d", t)
 		}
 		switch p := item.Proposal.(type) {
@@ -113,6 +117,11 @@ func (g *groupState) checkList(list []listedProposal, committer Sender, use pskC
 			}
 			touched[p.Removed] = true
 			l.removes = append(l.removes, p.Removed)
+		case *SelfRemove:
+			if err := g.checkSelfRemove(item, committer, touched); err != nil {
+				return nil, err
+			}
+			l.selfRemoves = append(l.selfRemoves, LeafIndex(item.sender.Index))
 		case *PreSharedKey:
 			if err := g.checkPSK(&p.PSK, use); err != nil {
 				return nil, err
@@ -174,6 +183,25 @@ func (g *groupState) checkUpdate(item listedProposal, committer Sender, touched 
 	return nil
 }
 
+// checkSelfRemove checks who proposed a SelfRemove, and that nothing else touches the leaf (draft-ietf-mls-extensions).
+func (g *groupState) checkSelfRemove(item listedProposal, committer Sender, touched map[LeafIndex]bool) error {
+	at := LeafIndex(item.sender.Index)
+	switch {
+	case item.sender.Type != SenderMember:
+		return refuse("12.2", "a SelfRemove that no member proposed")
+	case !item.byRef:
+		return refuse("12.2", "a SelfRemove by value")
+	case item.sender == committer:
+		return refuse("12.2", "the committer removes itself")
+	case g.tree.leaf(at) == nil:
+		return refuse("12.1.3", "leaf %d, which removes itself, is blank", at)
+	case touched[at]:
+		return refuse("12.2", "leaf %d is updated or removed twice", at)
+	}
+	touched[at] = true
+	return nil
+}
+
 // checkPSK checks one PreSharedKey proposal (RFC 9420 §12.1.4).
 func (g *groupState) checkPSK(id *PreSharedKeyID, use pskContext) error {
 	if len(id.Nonce) != g.suite.nh {
@@ -218,12 +246,20 @@ func (g *groupState) apply(l *proposalList, policy leafPolicy) (*appliedList, er
 		a.tree.update(u.leaf, u.node)
 		a.changed = append(a.changed, u.leaf)
 	}
-	for _, r := range l.removes {
+	removed := l.removed()
+	for _, r := range removed {
 		if err := a.tree.remove(r); err != nil {
 			return nil, err
 		}
 	}
-	if len(l.removes) > 0 {
+	if len(l.selfRemoves) > 0 { // the one type that not every client supports (§12.2); who is added or removed need not
+		for i, member := range a.tree.members {
+			if !slices.Contains(member.Capabilities.Proposals, ProposalSelfRemove) {
+				return nil, refuse("12.2", "a SelfRemove, which leaf node %d does not support", i)
+			}
+		}
+	}
+	if len(removed) > 0 {
 		a.tree.truncate()
 	}
 	for _, add := range l.adds {

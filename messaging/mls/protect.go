@@ -4,12 +4,11 @@ import (
 	"crypto"
 	"errors"
 	"io"
-	"slices"
 )
 
 // Errors of messages that are no fault of their sender.
 var (
-	// ErrOwnMessage: a private message of this member came back. Its key was deleted when it was sent.
+	// ErrOwnMessage: a private message of a generation that this member has used came back. Its key was deleted when it was sent.
 	ErrOwnMessage = errors.New("mls: the member's own private message")
 	// ErrWrongEpoch: the message belongs to another epoch than the one it is opened with.
 	ErrWrongEpoch = errors.New("mls: the message belongs to another epoch")
@@ -56,10 +55,11 @@ type messageEpoch struct {
 	context    []byte // encoded GroupContext, which members sign
 	senderData []byte // sender_data_secret
 	membership []byte // membership_key; nil for a past epoch, which takes no PublicMessage
+	outsider   bool   // somebody who is not in the group: has no membership_key and cannot check membership tags
 	tree       secretTree
 	own        LeafIndex
 	// verifyKey returns the signature key of the leaf, or an error if the leaf is blank or outside the tree.
-	verifyKey func(LeafIndex) (*verifyKey, error)
+	verifyKey func(LeafIndex) (verifyKey, error)
 	// external is the external_senders extension of the group.
 	external externalSenders
 }
@@ -68,6 +68,10 @@ type messageEpoch struct {
 type unverifiedContent struct {
 	auth AuthenticatedContent
 	step ratchetStep // of a private message: uncommitted
+	key  verifyKey   // of a private message: the sender's
+	aad  [96]byte    // room for PrivateContentAAD, which goes on the heap if it is longer
+
+	generation uint32 // of a private message
 }
 
 // verifiedContent is content whose sender is proven: membership tag or AEAD, and signature (RFC 9420 §6.1). It says nothing of
@@ -80,7 +84,10 @@ type verifiedContent struct {
 // tbs returns the octets that are signed: label and FramedContentTBS as SignContent (RFC 9420 §5.1.2, §6.1).
 func (a *AuthenticatedContent) tbs(context []byte) ([]byte, error) {
 	c := &a.Content
-	e := encoder{buf: make([]byte, 0, len(c.GroupID)+len(c.AuthenticatedData)+len(c.Application)+len(context)+96)}
+	if c.Type == ContentApplication && c.Sender.Type == SenderMember && len(c.GroupID)+len(c.AuthenticatedData)+len(c.Application) < maxVector/2 {
+		return a.applicationTBS(context), nil
+	}
+	e := encoder{buf: make([]byte, 0, len(c.GroupID)+len(c.AuthenticatedData)+len(c.Application)+len(context)+128)}
 	e.label("FramedContentTBS")
 	start := e.begin()
 	a.encodeTBS(&e, context)
@@ -141,42 +148,23 @@ func (m *messageEpoch) protectPrivate(tx Tx, random io.Reader, a *AuthenticatedC
 	if a.WireFormat != WireFormatPrivateMessage || c.Sender != (Sender{SenderMember, uint32(m.own)}) {
 		return nil, refuse("6.3.2", "only the member itself can send a PrivateMessage")
 	}
-	data := senderData{Leaf: m.own}
-	if _, err := io.ReadFull(random, data.ReuseGuard[:]); err != nil {
-		return nil, err
+	if c.Type == ContentProposal && c.Proposal.Type() == ProposalSelfRemove {
+		return nil, refuse("12.2", "a SelfRemove must be sent as a PublicMessage (draft-ietf-mls-extensions)")
 	}
-	var step ratchetStep
-	defer step.wipe()
-	if err := m.tree.send(tx, &step, uint32(m.own), ratchetOf(c.Type)); err != nil {
-		return nil, err
+	if len(c.Application) > messageMax || len(c.AuthenticatedData) > messageMax {
+		return nil, refuse("6.3.1", "application data of %d octets, authenticated data of %d: at most %d each", len(c.Application), len(c.AuthenticatedData), messageMax)
 	}
-	data.Generation = step.generation
-
-	var body encoder // a handshake message is encoded apart, to know its length
-	if c.Type != ContentApplication {
-		c.encodeContent(&body)
-	} else if len(c.Application) > messageMax {
-		return nil, refuse("6.3.1", "application data of %d octets: at most %d", len(c.Application), messageMax)
-	}
-	e := encoder{buf: make([]byte, 0, len(c.GroupID)+len(c.AuthenticatedData)+
-		padding.pad(len(c.Application)+len(body.buf)+len(a.Auth.Signature)+len(a.Auth.ConfirmationTag)+16)+128)}
-	e.u16(uint16(MLS10))
-	e.u16(uint16(WireFormatPrivateMessage))
-	frame := PrivateMessage{GroupID: c.GroupID, Epoch: c.Epoch, Type: c.Type, AuthenticatedData: c.AuthenticatedData}
-	frame.encodeSenderDataAAD(&e)
-	senderAAD := e.buf[4:]
-	e.opaque(c.AuthenticatedData)
-	contentAAD := e.buf[4:]
-	e.varint(senderDataSize + tagSize)
-	senderAt := len(e.buf)
-	var room [senderDataSize + tagSize]byte
-	e.raw(room[:])
-
-	contentSize := len(body.buf)
+	contentSize := opaqueSize(len(a.Auth.Signature))
+	var handshake []byte // is encoded apart, to know its length
 	if c.Type == ContentApplication {
-		contentSize = opaqueSize(len(c.Application))
+		contentSize += opaqueSize(len(c.Application))
+	} else {
+		var err error
+		if handshake, err = c.marshalContent(); err != nil {
+			return nil, err
+		}
+		contentSize += len(handshake)
 	}
-	contentSize += opaqueSize(len(a.Auth.Signature))
 	if c.Type == ContentCommit {
 		contentSize += opaqueSize(len(a.Auth.ConfirmationTag))
 	}
@@ -184,52 +172,50 @@ func (m *messageEpoch) protectPrivate(tx Tx, random io.Reader, a *AuthenticatedC
 	if contentSize > messageMax+1<<16 {
 		return nil, refuse("6.3.1", "content of %d octets: at most %d", contentSize, messageMax)
 	}
-	e.varint(contentSize + tagSize)
-	at := len(e.buf)
-	if c.Type == ContentApplication {
-		e.opaque(c.Application)
-	} else {
-		e.raw(body.buf)
-	}
-	a.Auth.encodeFor(&e, c.Type)
-	if e.err != nil {
-		return nil, e.err
-	}
-	e.buf = slices.Grow(e.buf, at+contentSize+tagSize-len(e.buf))
-	padded := e.buf[:at+contentSize]
-	clear(padded[len(e.buf):])
 
-	if err := m.suite.sealInPlace(&step.messageKey, data.ReuseGuard, padded[at:], contentAAD); err != nil {
+	step := new(ratchetStep)
+	defer step.wipe()
+	if err := m.tree.send(tx, step, uint32(m.own), ratchetOf(c.Type)); err != nil {
+		return nil, err
+	}
+	if _, err := io.ReadFull(random, step.guard[:]); err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, len(c.GroupID)+len(c.AuthenticatedData)+contentSize+96)
+	b = append(b, privateMessageHeader[:]...)
+	b = appendSenderDataAAD(b, c.GroupID, c.Epoch, c.Type)
+	senderAAD := b[4:]
+	b = appendOpaque(b, c.AuthenticatedData)
+	contentAAD := b[4:]
+	b = appendVarint(b, senderDataSize+tagSize)
+	senderAt := len(b)
+	b = appendVarint(b[:senderAt+senderDataSize+tagSize], contentSize+tagSize)
+	at := len(b)
+	if c.Type == ContentApplication {
+		b = appendOpaque(b, c.Application)
+	} else {
+		b = append(b, handshake...)
+	}
+	b = appendOpaque(b, a.Auth.Signature)
+	if c.Type == ContentCommit {
+		b = appendOpaque(b, a.Auth.ConfirmationTag)
+	}
+	padded := b[:at+contentSize] // the rest is zero: b is fresh
+	if err := m.suite.sealInPlace(&step.messageKey, padded[at:], contentAAD); err != nil {
 		return nil, err
 	}
 	out := padded[:len(padded)+tagSize]
-	var key messageKey
-	m.suite.senderDataKey(&key, m.senderData, out[at:])
-	plain := encoder{buf: out[senderAt:senderAt]}
-	data.encode(&plain)
-	err := m.suite.sealInPlace(&key, [4]byte{}, plain.buf, senderAAD)
-	clear(key.key[:])
-	if err != nil {
+	data := senderData{Leaf: m.own, Generation: step.generation, ReuseGuard: step.guard}
+	step.messageKey = messageKey{} // has been used
+	m.suite.senderDataKey(&step.messageKey, m.senderData, out[at:])
+	if err := m.suite.sealInPlace(&step.messageKey, data.append(out[senderAt:senderAt]), senderAAD); err != nil {
 		return nil, err
 	}
 	return out, step.commit(tx, now)
 }
 
-const (
-	senderDataSize = 12 // octets of SenderData
-	tagSize        = 16 // octets that each of the suites' AEADs adds
-)
-
-// opaqueSize returns the size of opaque<V> with n octets.
-func opaqueSize(n int) int {
-	switch {
-	case n < 1<<6:
-		return n + 1
-	case n < 1<<14:
-		return n + 2
-	}
-	return n + 4
-}
+// tagSize is how many octets each of the suites' AEADs adds.
+const tagSize = 16
 
 // ratchetOf returns which ratchet messages of that type take their keys from (RFC 9420 §9.1).
 func ratchetOf(t ContentType) Ratchet {
@@ -239,13 +225,13 @@ func ratchetOf(t ContentType) Ratchet {
 	return RatchetHandshake
 }
 
-// sealInPlace encrypts b, after which there must be room for the tag, under the key with its nonce XORed with guard (§6.3.1).
-func (s *suite) sealInPlace(k *messageKey, guard [4]byte, b, aad []byte) error {
+// sealInPlace encrypts b, after which there must be room for the tag, under the key with its nonce XORed with its guard (§6.3.1).
+func (s *suite) sealInPlace(k *messageKey, b, aad []byte) error {
 	aead, err := s.newAEAD(k.key[:s.nk])
 	if err != nil {
 		return err
 	}
-	for i, g := range guard {
+	for i, g := range k.guard {
 		k.nonce[i] ^= g
 	}
 	aead.Seal(b[:0], k.nonce[:s.nn], b, aad)
@@ -253,12 +239,12 @@ func (s *suite) sealInPlace(k *messageKey, guard [4]byte, b, aad []byte) error {
 }
 
 // openInPlace decrypts b likewise and returns the plaintext, which shares its memory.
-func (s *suite) openInPlace(k *messageKey, guard [4]byte, b, aad []byte) ([]byte, error) {
+func (s *suite) openInPlace(k *messageKey, b, aad []byte) ([]byte, error) {
 	aead, err := s.newAEAD(k.key[:s.nk])
 	if err != nil {
 		return nil, err
 	}
-	for i, g := range guard {
+	for i, g := range k.guard {
 		k.nonce[i] ^= g
 	}
 	return aead.Open(b[:0], k.nonce[:s.nn], b, aad)

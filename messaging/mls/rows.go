@@ -16,19 +16,20 @@ const (
 	RowNode                      // one node of an epoch's secret tree, not yet consumed
 	RowHead                      // ratchet head of one sender: the row written per message, at most 100 bytes
 	RowSkipped                   // key and nonce of a generation that was jumped over
-	RowProposal                  // a verified proposal of the current epoch, by reference
-	RowPending                   // the own commit that waits for the delivery service
-	RowUpdate                    // private key of an own Update proposal, until a commit decides
+	RowProposal                  // a verified proposal of the current epoch, numbered by Index from 0
+	RowPending                   // the own commit that waits for the delivery service, with the state it leads to
+	RowUpdate                    // private key of an own Update proposal, numbered like the proposal, until a commit decides
 	RowKeyPackage                // private keys of a key package, by reference; deleted by the join
 	RowPSK                       // an external pre-shared key, by id
 	RowResumption                // resumption secret of a past epoch
+	RowKept                      // of which past epochs there are rows; written per commit
 )
 
 // Key names one row of one group. Rows of a client (RowKeyPackage, RowPSK) use ID only. The zero Key names nothing.
 type Key struct {
 	Row        Row
 	Epoch      uint64
-	Index      uint32  // leaf index of a sender, or node index in the secret tree
+	Index      uint32  // leaf index of a sender, node index in the secret tree, or number of a proposal
 	Ratchet    Ratchet // RowHead and RowSkipped
 	Generation uint32  // RowSkipped
 	ID         string  // raw octets: a reference, or an id; at most 255
@@ -50,7 +51,7 @@ func (k Key) Append(b []byte) []byte {
 
 // ParseKey reads the bytes that Append wrote.
 func ParseKey(b []byte) (Key, error) {
-	if len(b) < keyHeaderBytes || len(b) > keyHeaderBytes+255 || b[0] < byte(RowEpoch) || b[0] > byte(RowResumption) {
+	if len(b) < keyHeaderBytes || len(b) > keyHeaderBytes+255 || b[0] < byte(RowEpoch) || b[0] > byte(RowKept) {
 		return Key{}, errors.New("mls: malformed row key")
 	}
 	return Key{

@@ -149,6 +149,7 @@ type messageKey struct {
 	generation uint32
 	key        [32]byte // AEAD.Nk bytes of it
 	nonce      [12]byte // AEAD.Nn bytes of it
+	guard      [4]byte  // reuse_guard, which changes the nonce (RFC 9420 §6.3.1); zero until it is known
 }
 
 // ratchetStep is the use of one generation, computed but not yet stored: a message that turns out wrong is discarded and moves
@@ -163,6 +164,7 @@ type ratchetStep struct {
 	late    bool         // the key comes from RowSkipped, which commit deletes
 	skipped []messageKey // keys of generations jumped over
 	evicted []uint32     // generations whose skipped keys are given up
+	row     [headRowMax]byte
 }
 
 // freshLeaf is what the first message of a sender takes from the secret tree: a node that is split into its children down to the
@@ -178,6 +180,7 @@ type freshLeaf struct {
 func (s *ratchetStep) wipe() {
 	clear(s.key[:])
 	clear(s.nonce[:])
+	clear(s.row[:])
 	clear(s.head.secret[:])
 	clear(s.skipped[:cap(s.skipped)])
 	if s.fresh != nil {
@@ -348,8 +351,7 @@ func (t *secretTree) split(s *ratchetStep, consumed Key, secret []byte, level ui
 // commit writes what the step changed. The message counts as received, or the key as used, when the transaction is durable.
 func (s *ratchetStep) commit(tx Tx, now int64) error {
 	t, nh := s.tree, s.tree.suite.nh
-	var buf [headRowMax]byte
-	defer clear(buf[:])
+	buf := &s.row
 	if f := s.fresh; f != nil {
 		if err := tx.Delete(f.consumed); err != nil {
 			return err
@@ -388,55 +390,71 @@ func (s *ratchetStep) commit(tx Tx, now int64) error {
 
 // drop deletes every row of the epoch's secret tree: nodes, heads and skipped keys. It reads about 4 rows per sender that was
 // heard in the epoch.
-func (t *secretTree) drop(tx Tx) error { return t.walk(tx, math.MaxInt64, true) }
+func (t *secretTree) drop(tx Tx) error {
+	_, err := t.walk(tx, math.MaxInt64, true)
+	return err
+}
 
-// sweep deletes the skipped keys that have expired. It reads the same rows as drop.
-func (t *secretTree) sweep(tx Tx, now int64) error { return t.walk(tx, now, false) }
+// never is later than every expiry.
+const never = math.MaxInt64
 
-func (t *secretTree) walk(tx Tx, now int64, all bool) error {
+// sweep deletes the skipped keys that have expired and returns when the first of the others does, or never. It reads the same rows
+// as drop.
+func (t *secretTree) sweep(tx Tx, now int64) (first int64, err error) { return t.walk(tx, now, false) }
+
+func (t *secretTree) walk(tx Tx, now int64, all bool) (first int64, err error) {
 	if t.depth > depthMax {
-		return errors.New("mls: secret tree too deep")
+		return never, errors.New("mls: secret tree too deep")
 	}
 	return t.walkNode(tx, 0, t.depth, now, all)
 }
 
 // walkNode visits the subtree of leaves that start at leaf. A node that still has its row has no used leaf below.
-func (t *secretTree) walkNode(tx Tx, leaf uint32, level uint8, now int64, all bool) error {
+func (t *secretTree) walkNode(tx Tx, leaf uint32, level uint8, now int64, all bool) (first int64, err error) {
 	key := t.nodeKey(leaf, level)
 	row, err := tx.Get(key)
 	if err != nil {
-		return err
+		return never, err
 	}
 	if row != nil {
 		wipe(row)
 		if all {
-			return tx.Delete(key)
+			return never, tx.Delete(key)
 		}
-		return nil
+		return never, nil
 	}
 	if level > 0 {
-		return errors.Join(t.walkNode(tx, leaf, level-1, now, all), t.walkNode(tx, leaf+1<<(level-1), level-1, now, all))
-	}
-	for r := RatchetHandshake; r <= RatchetApplication; r++ {
-		if err := t.walkHead(tx, leaf, r, now, all); err != nil {
-			return err
+		left, err := t.walkNode(tx, leaf, level-1, now, all)
+		if err != nil {
+			return never, err
 		}
+		right, err := t.walkNode(tx, leaf+1<<(level-1), level-1, now, all)
+		return min(left, right), err
 	}
-	return nil
+	first = never
+	for r := RatchetHandshake; r <= RatchetApplication; r++ {
+		at, err := t.walkHead(tx, leaf, r, now, all)
+		if err != nil {
+			return never, err
+		}
+		first = min(first, at)
+	}
+	return first, nil
 }
 
-func (t *secretTree) walkHead(tx Tx, leaf uint32, r Ratchet, now int64, all bool) error {
+func (t *secretTree) walkHead(tx Tx, leaf uint32, r Ratchet, now int64, all bool) (first int64, err error) {
+	first = never
 	key := t.headKey(leaf, r)
 	row, err := tx.Get(key)
 	if err != nil || row == nil {
-		return err
+		return first, err
 	}
 	var h ratchetHead
 	err = h.decode(row, t.suite.nh)
 	wipe(row)
 	defer clear(h.secret[:])
 	if err != nil {
-		return err
+		return first, err
 	}
 	before := h.window
 	for i := range uint32(windowGenerations) {
@@ -447,28 +465,44 @@ func (t *secretTree) walkHead(tx Tx, leaf uint32, r Ratchet, now int64, all bool
 		if !all {
 			row, err := tx.Get(skipped)
 			if err != nil {
-				return err
+				return first, err
 			}
-			expired := len(row) < skippedRowHeader || now > int64(binary.BigEndian.Uint64(row[1:]))
-			wipe(row)
-			if !expired {
-				continue
+			if len(row) >= skippedRowHeader {
+				expires := int64(binary.BigEndian.Uint64(row[1:]))
+				wipe(row)
+				if now <= expires {
+					first = min(first, expires)
+					continue
+				}
 			}
 		}
 		if err := tx.Delete(skipped); err != nil {
-			return err
+			return first, err
 		}
 		h.unset(i)
 	}
 	switch {
 	case all:
-		return tx.Delete(key)
+		return first, tx.Delete(key)
 	case h.window != before:
 		var buf [headRowMax]byte
 		defer clear(buf[:])
-		return tx.Put(key, h.append(buf[:0], t.suite.nh))
+		return first, tx.Put(key, h.append(buf[:0], t.suite.nh))
 	}
-	return nil
+	return first, nil
+}
+
+// used reports whether a generation of the ratchet was used before.
+func (t *secretTree) used(tx Tx, leaf uint32, r Ratchet, generation uint32) (bool, error) {
+	row, err := tx.Get(t.headKey(leaf, r))
+	if err != nil || row == nil {
+		return false, err
+	}
+	var h ratchetHead
+	err = h.decode(row, t.suite.nh)
+	wipe(row)
+	clear(h.secret[:])
+	return generation < h.next, err
 }
 
 // kept returns how many skipped keys the head knows.

@@ -154,7 +154,7 @@ func TestRatchetLimits(t *testing.T) {
 		if _, err := take(tree, tx, 0, RatchetApplication, 1, 1061); !errors.Is(err, ErrConsumed) {
 			t.Errorf("expired: %v", err)
 		}
-		if err := tree.sweep(tx, 1061); err != nil {
+		if _, err := tree.sweep(tx, 1061); err != nil {
 			t.Fatal(err)
 		}
 		for k := range tx.rows {

@@ -95,6 +95,19 @@ func signContent(label string, content []byte) []byte {
 	return e.buf
 }
 
+// signaturePublicKeyOf returns the public half of a key of any scheme as it stands in leaf nodes.
+func signaturePublicKeyOf(key crypto.Signer) (SignaturePublicKey, error) {
+	if key != nil {
+		switch pub := key.Public().(type) {
+		case ed25519.PublicKey:
+			return SignaturePublicKey(pub), nil
+		case *ecdsa.PublicKey:
+			return pub.Bytes()
+		}
+	}
+	return nil, errors.New("neither an Ed25519 nor an ECDSA key")
+}
+
 // signaturePublicKey returns the public half of key as it stands in leaf nodes; key must be of the suite's scheme.
 func (s *suite) signaturePublicKey(key crypto.Signer) (SignaturePublicKey, error) {
 	switch pub := key.Public().(type) {

@@ -1,7 +1,6 @@
 package mls
 
 import (
-	"crypto/hpke"
 	"errors"
 	"slices"
 )
@@ -57,8 +56,13 @@ func (g *groupState) end(tx Tx, limits epochLimits, now int64) error {
 	if err != nil {
 		return err
 	}
+	kept, err := loadKept(tx)
+	if err != nil {
+		return err
+	}
 	if limits.past > 0 && limits.pastSeconds > 0 {
-		row, err := g.encodePast(now + limits.pastSeconds)
+		expires := now + limits.pastSeconds
+		row, err := g.encodePast(expires)
 		if err != nil {
 			return err
 		}
@@ -67,11 +71,7 @@ func (g *groupState) end(tx Tx, limits epochLimits, now int64) error {
 		if err != nil {
 			return err
 		}
-		if epoch >= limits.past {
-			if err := dropPast(tx, g.suite, epoch-limits.past); err != nil {
-				return err
-			}
-		}
+		kept.past = append(kept.past, keptEpoch{epoch, expires})
 	} else if err := m.tree.drop(tx); err != nil {
 		return err
 	}
@@ -79,13 +79,75 @@ func (g *groupState) end(tx Tx, limits epochLimits, now int64) error {
 		if err := tx.Put(Key{Row: RowResumption, Epoch: epoch}, append([]byte{rowVersion}, g.secrets.resumption...)); err != nil {
 			return err
 		}
-		if epoch >= limits.resumptions {
-			if err := tx.Delete(Key{Row: RowResumption, Epoch: epoch - limits.resumptions}); err != nil {
-				return err
-			}
-		}
+		kept.resumptions = append(kept.resumptions, epoch)
+	}
+	if err := kept.trim(tx, g.suite, limits, now); err != nil {
+		return err
 	}
 	g.secrets.wipe()
+	return kept.store(tx)
+}
+
+// kept is RowKept: of which earlier epochs there are rows, so that all can be found again, whatever the limits were when they were
+// written.
+type kept struct {
+	past        []keptEpoch // increasing
+	resumptions []uint64    // increasing
+}
+
+type keptEpoch struct {
+	epoch   uint64
+	expires int64 // seconds
+}
+
+// keptMax bounds RowKept when it is read.
+const keptMax = 1 << 16
+
+func loadKept(tx Tx) (*kept, error) {
+	row, err := tx.Get(Key{Row: RowKept})
+	if err != nil || row == nil {
+		return new(kept), err
+	}
+	d := newDecoder("kept epochs row", row)
+	if v := d.u8(); v != rowVersion {
+		d.unsupported("row version", uint16(v))
+	}
+	k := new(kept)
+	k.past = decodeVector(d, keptMax, func(d *decoder, p *keptEpoch) { p.epoch, p.expires = d.u64(), int64(d.u64()) })
+	k.resumptions = decodeVector(d, keptMax, func(d *decoder, e *uint64) { *e = d.u64() })
+	return k, d.finish()
+}
+
+func (k *kept) store(tx Tx) error {
+	var e encoder
+	e.u8(rowVersion)
+	encodeVector(&e, k.past, func(e *encoder, p *keptEpoch) { e.u64(p.epoch); e.u64(uint64(p.expires)) })
+	encodeVector(&e, k.resumptions, func(e *encoder, epoch *uint64) { e.u64(*epoch) })
+	if e.err != nil {
+		return e.err
+	}
+	return tx.Put(Key{Row: RowKept}, e.buf)
+}
+
+// trim deletes the epochs that have expired or are too many, the oldest first. The caller stores k.
+func (k *kept) trim(tx Tx, s *suite, limits epochLimits, now int64) error {
+	var left []keptEpoch
+	for i, p := range k.past {
+		if uint64(len(k.past)-i) > limits.past || now > p.expires {
+			if err := dropPast(tx, s, p.epoch); err != nil {
+				return err
+			}
+			continue
+		}
+		left = append(left, p)
+	}
+	k.past = left
+	for uint64(len(k.resumptions)) > limits.resumptions {
+		if err := tx.Delete(Key{Row: RowResumption, Epoch: k.resumptions[0]}); err != nil {
+			return err
+		}
+		k.resumptions = k.resumptions[1:]
+	}
 	return nil
 }
 
@@ -96,7 +158,7 @@ func dropPast(tx Tx, s *suite, epoch uint64) error {
 	if err != nil || row == nil {
 		return err
 	}
-	past, _, err := decodePast(s, epoch, row, RatchetLimits{})
+	past, err := decodePast(s, epoch, row, RatchetLimits{})
 	if err != nil {
 		return err
 	}
@@ -107,8 +169,21 @@ func dropPast(tx Tx, s *suite, epoch uint64) error {
 	return tx.Delete(key)
 }
 
+// pastEpoch is what opens late messages of an epoch that has ended.
+type pastEpoch struct {
+	*messageEpoch
+	expires int64
+	leaves  []pastLeaf // by leaf index
+}
+
+// pastLeaf is who a late message can be from. A blank leaf has no key.
+type pastLeaf struct {
+	key        SignaturePublicKey
+	credential Credential
+}
+
 // loadPast returns what opens messages of a past epoch, or ErrEpochGone if it is not kept or its time is over.
-func loadPast(tx Tx, s *suite, epoch uint64, limits RatchetLimits, now int64) (*messageEpoch, error) {
+func loadPast(tx Tx, s *suite, epoch uint64, limits RatchetLimits, now int64) (*pastEpoch, error) {
 	row, err := tx.Get(Key{Row: RowPast, Epoch: epoch})
 	if err != nil {
 		return nil, err
@@ -116,15 +191,15 @@ func loadPast(tx Tx, s *suite, epoch uint64, limits RatchetLimits, now int64) (*
 	if row == nil {
 		return nil, ErrEpochGone
 	}
-	m, expires, err := decodePast(s, epoch, row, limits)
+	p, err := decodePast(s, epoch, row, limits)
 	if err != nil {
 		return nil, err
 	}
-	if now > expires {
-		wipe(m.senderData)
+	if now > p.expires {
+		wipe(p.senderData)
 		return nil, ErrEpochGone
 	}
-	return m, nil
+	return p, nil
 }
 
 // loadState reads the current epoch of the group, or returns nil if there is none.
@@ -198,18 +273,13 @@ func (g *groupState) encodeSecrets() ([]byte, error) {
 	for _, s := range g.secrets.stored() {
 		e.opaque(*s)
 	}
-	nodes := make([]nodeIndex, 0, len(g.keys.keys))
-	for x := range g.keys.keys {
-		nodes = append(nodes, x)
-	}
-	slices.Sort(nodes)
 	start := e.begin()
-	for _, x := range nodes {
-		raw, err := g.keys.keys[x].Bytes()
+	for _, n := range g.keys.keys {
+		raw, err := n.bytes()
 		if err != nil {
 			return nil, err
 		}
-		e.u32(uint32(x))
+		e.u32(uint32(n.node))
 		e.opaque(raw) // not wiped: it may be the key's own memory
 	}
 	e.end(start)
@@ -230,30 +300,33 @@ func (g *groupState) decodeSecrets(row []byte, own LeafIndex) error {
 	for _, s := range g.secrets.stored() {
 		*s = slices.Clone(d.opaque())
 	}
-	g.keys = &treeKeys{index: own, keys: map[nodeIndex]hpke.PrivateKey{}}
+	g.keys = &treeKeys{index: own}
 	outer := d.enter()
 	for d.more() {
 		x, raw := nodeIndex(d.u32()), d.opaque()
 		if d.err != nil {
 			break
 		}
-		key, err := g.suite.kem.NewPrivateKey(slices.Clone(raw))
+		if int(x) >= g.tree.width() || g.tree.blank(x) {
+			return errors.New("mls: malformed secrets row: private key of a node that is blank")
+		}
+		key, err := g.suite.parseKept(raw, g.tree.encryptionKey(x))
 		if err != nil {
 			return errors.New("mls: malformed secrets row: private key")
 		}
-		g.keys.keys[x] = key
+		g.keys.set(x, key)
 	}
 	d.leave(outer)
 	err := d.finish()
 	wipe(row)
-	if err == nil && (g.tree.leaf(own) == nil || g.keys.keys[own.node()] == nil) {
+	if err == nil && (g.tree.leaf(own) == nil || !slices.ContainsFunc(g.keys.keys, func(n nodeKey) bool { return n.node == own.node() })) {
 		err = errors.New("mls: malformed secrets row: the own leaf has no key")
 	}
 	return err
 }
 
 // encodePast is RowPast: expiry, encoded GroupContext, own leaf, depth of the tree, sender data secret and the members' signature
-// keys. It cannot send, take commits or derive anything.
+// keys and credentials. It cannot send, take commits or derive anything.
 func (g *groupState) encodePast(expires int64) ([]byte, error) {
 	var e encoder
 	e.u8(rowVersion)
@@ -262,48 +335,48 @@ func (g *groupState) encodePast(expires int64) ([]byte, error) {
 	e.u32(uint32(g.keys.index))
 	e.u8(uint8(g.tree.root().level()))
 	e.opaque(g.secrets.senderData)
-	start := e.begin()
-	for _, l := range g.tree.leaves {
-		var key []byte
-		if l != nil {
-			key = l.SignatureKey
+	encodeVector(&e, g.tree.leaves, func(e *encoder, l **LeafNode) {
+		if *l == nil {
+			e.opaque(nil)
+			return
 		}
-		e.opaque(key)
-	}
-	e.end(start)
+		e.opaque((*l).SignatureKey)
+		(*l).Credential.encode(e)
+	})
 	return e.buf, e.err
 }
 
-// decodePast reads RowPast and returns the epoch and its expiry. It keeps the row's memory.
-func decodePast(s *suite, epoch uint64, row []byte, limits RatchetLimits) (*messageEpoch, int64, error) {
+// decodePast reads RowPast. It keeps the row's memory.
+func decodePast(s *suite, epoch uint64, row []byte, limits RatchetLimits) (*pastEpoch, error) {
 	d := newDecoder("past epoch row", row)
 	if v := d.u8(); v != rowVersion {
 		d.unsupported("row version", uint16(v))
 	}
-	expires := int64(d.u64())
+	p := &pastEpoch{expires: int64(d.u64())}
 	from := d.pos
 	var c GroupContext
 	c.decode(d)
 	m := &messageEpoch{suite: s, groupID: c.GroupID, epoch: c.Epoch, context: row[from:d.pos]}
+	p.messageEpoch = m
 	m.own = LeafIndex(d.u32())
 	m.tree = secretTree{suite: s, epoch: c.Epoch, depth: d.u8(), limits: limits.withDefaults()}
 	m.senderData = d.opaque()
-	keys := decodeVector(d, maxLeaves, func(d *decoder, k *SignaturePublicKey) { *k = d.opaque() })
+	p.leaves = decodeVector(d, maxLeaves, func(d *decoder, l *pastLeaf) {
+		if l.key = d.opaque(); len(l.key) > 0 {
+			l.credential.decode(d)
+		}
+	})
 	if err := d.finish(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	if c.Epoch != epoch || c.Suite != s.id || len(m.senderData) != s.nh || m.tree.depth > 16 || len(keys) != 1<<m.tree.depth {
-		return nil, 0, errors.New("mls: malformed past epoch row")
+	if c.Epoch != epoch || c.Suite != s.id || len(m.senderData) != s.nh || m.tree.depth > 16 || len(p.leaves) != 1<<m.tree.depth {
+		return nil, errors.New("mls: malformed past epoch row")
 	}
-	m.verifyKey = func(l LeafIndex) (*verifyKey, error) {
-		if int64(l) >= int64(len(keys)) || len(keys[l]) == 0 {
-			return nil, errBlankLeaf
+	m.verifyKey = func(l LeafIndex) (verifyKey, error) {
+		if int64(l) >= int64(len(p.leaves)) || len(p.leaves[l].key) == 0 {
+			return verifyKey{}, errBlankLeaf
 		}
-		key, err := s.parseVerifyKey(keys[l])
-		if err != nil {
-			return nil, err
-		}
-		return &key, nil
+		return s.parseVerifyKey(p.leaves[l].key)
 	}
-	return m, expires, nil
+	return p, nil
 }

@@ -2,6 +2,7 @@ package mls
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"testing"
@@ -124,7 +125,46 @@ func FuzzStateRows(f *testing.F) {
 				_ = g.decodeSecrets(bytes.Clone(row), own)
 			}
 		case 1:
-			_, _, _ = decodePast(s, 1, bytes.Clone(row), RatchetLimits{})
+			_, _ = decodePast(s, 1, bytes.Clone(row), RatchetLimits{})
 		}
 	})
+}
+
+// TestKeptKeys proves that a key is the same after it was kept, whether parsed or as a seed, and that a post-quantum key is not kept
+// parsed: it would take 8 KiB.
+func TestKeptKeys(t *testing.T) {
+	for id, s := range suites {
+		key, err := s.newKeyPair(rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sealed, err := s.encryptWithLabel(key.PublicKey(), "test", []byte("context"), []byte("secret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := keep(key)
+		if (made.parsed == nil) != id.PostQuantum() {
+			t.Errorf("%v: kept parsed: %v", id, made.parsed != nil)
+		}
+		raw, err := made.bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, public := range []HPKEPublicKey{nil, made.public} {
+			loaded, err := s.parseKept(raw, public)
+			if err != nil || !bytes.Equal(loaded.public, key.PublicKey().Bytes()) {
+				t.Fatalf("%v: %v, %v", id, loaded.public, err)
+			}
+			opened, err := loaded.open(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if plain, err := s.decryptWithLabel(opened, "test", []byte("context"), sealed); err != nil || string(plain) != "secret" {
+				t.Errorf("%v: %q, %v", id, plain, err)
+			}
+		}
+		if _, err := s.parseKept(raw[1:], made.public); err == nil {
+			t.Errorf("%v: a key of %d octets was taken", id, len(raw)-1)
+		}
+	}
 }

@@ -390,13 +390,13 @@ func (v *treeKEMVector) privates(t *testing.T, s *suite, tree *ratchetTree) map[
 		if err != nil {
 			t.Fatal(err)
 		}
-		k := newTreeKeys(p.Index, key)
+		k := newTreeKeys(p.Index, keep(key))
 		for _, ps := range p.PathSecrets {
 			key, err := s.deriveKeyPair(s.deriveSecret(ps.PathSecret, "node"))
 			if err != nil {
 				t.Fatal(err)
 			}
-			k.keys[ps.Node] = key
+			k.set(ps.Node, keep(key))
 		}
 		n := len(k.keys)
 		if k.prune(tree); len(k.keys) != n {
@@ -448,7 +448,7 @@ func TestVectorTreeKEM(t *testing.T) {
 				}
 				ancestor := commonAncestor(l.node(), u.Sender.node())
 				want, err := s.deriveKeyPair(s.deriveSecret(u.PathSecrets[l], "node"))
-				if err != nil || !bytes.Equal(keys.keys[ancestor].PublicKey().Bytes(), want.PublicKey().Bytes()) {
+				if got, ok := keys.key(ancestor); err != nil || !ok || !bytes.Equal(got.public, want.PublicKey().Bytes()) {
 					t.Errorf("entry %d, leaf %d: key of node %d is not from the path secret", i, l, ancestor)
 				}
 			}

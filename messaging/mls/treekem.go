@@ -11,30 +11,44 @@ import (
 // treeKeys is one member's secret half of a ratchet tree: the private keys of its leaf and of nodes above it (RFC 9420 §4.2).
 type treeKeys struct {
 	index LeafIndex
-	keys  map[nodeIndex]hpke.PrivateKey // nodes without a known key are missing
+	keys  []nodeKey // in no order; nodes without a known key are missing
 }
 
-func newTreeKeys(index LeafIndex, leafKey hpke.PrivateKey) *treeKeys {
-	return &treeKeys{index: index, keys: map[nodeIndex]hpke.PrivateKey{index.node(): leafKey}}
+// nodeKey is the private key of one node.
+type nodeKey struct {
+	node nodeIndex
+	keptKey
+}
+
+func newTreeKeys(index LeafIndex, leafKey keptKey) *treeKeys {
+	return &treeKeys{index: index, keys: []nodeKey{{index.node(), leafKey}}}
 }
 
 // clone returns a copy that can be changed without changing k.
-func (k *treeKeys) clone() *treeKeys {
-	c := &treeKeys{index: k.index, keys: make(map[nodeIndex]hpke.PrivateKey, len(k.keys))}
-	for x, key := range k.keys {
-		c.keys[x] = key
+func (k *treeKeys) clone() *treeKeys { return &treeKeys{index: k.index, keys: slices.Clone(k.keys)} }
+
+// key returns the private key of x, if it is known.
+func (k *treeKeys) key(x nodeIndex) (keptKey, bool) {
+	if i := slices.IndexFunc(k.keys, func(n nodeKey) bool { return n.node == x }); i >= 0 {
+		return k.keys[i].keptKey, true
 	}
-	return c
+	return keptKey{}, false
+}
+
+// set makes key the private key of x.
+func (k *treeKeys) set(x nodeIndex, key keptKey) {
+	k.forget(func(n nodeKey) bool { return n.node == x })
+	k.keys = append(k.keys, nodeKey{x, key})
 }
 
 // prune deletes the keys of nodes that are no longer in the tree, blank, or have another public key (RFC 9420 §7.5, §9.2).
 func (k *treeKeys) prune(t *ratchetTree) {
-	for x, key := range k.keys {
-		if int(x) >= t.width() || t.blank(x) || !bytes.Equal(key.PublicKey().Bytes(), t.encryptionKey(x)) {
-			delete(k.keys, x)
-		}
-	}
+	k.forget(func(n nodeKey) bool {
+		return int(n.node) >= t.width() || t.blank(n.node) || !bytes.Equal(n.public, t.encryptionKey(n.node))
+	})
 }
+
+func (k *treeKeys) forget(which func(nodeKey) bool) { k.keys = slices.DeleteFunc(k.keys, which) }
 
 // derivePath derives the private keys of steps from the path secret of the first (RFC 9420 §7.4). It returns the path secret of
 // each step, and the commit secret that follows the last. The caller wipes them.
@@ -134,13 +148,13 @@ func (u *pathUpdate) secretFor(l LeafIndex) ([]byte, error) {
 
 // install returns the sender's private keys after the update.
 func (u *pathUpdate) install(k *treeKeys, t *ratchetTree) *treeKeys {
-	n := newTreeKeys(u.sender, u.leafKey)
+	n := newTreeKeys(u.sender, keep(u.leafKey))
 	if k != nil {
 		n = k.clone()
-		n.keys[u.sender.node()] = u.leafKey
+		n.set(u.sender.node(), keep(u.leafKey))
 	}
 	for i, step := range u.steps {
-		n.keys[step.node] = u.keys[i]
+		n.set(step.node, keep(u.keys[i]))
 	}
 	n.prune(t)
 	return n
@@ -178,7 +192,7 @@ func (t *ratchetTree) mergePath(sender LeafIndex, path *UpdatePath, added []Leaf
 		if len(n.Secrets) != len(resolution) {
 			return refuse("7.6", "update path node %d has %d encrypted secrets for a resolution of %d", i, len(n.Secrets), len(resolution))
 		}
-		if _, err := t.suite.kem.NewPublicKey(n.EncryptionKey); err != nil {
+		if err := t.suite.checkPublicKey(n.EncryptionKey); err != nil {
 			return refuseFor(err, "5.1.1", "encryption key of update path node %d", i)
 		}
 		if slices.ContainsFunc(keys, func(k HPKEPublicKey) bool { return bytes.Equal(k, n.EncryptionKey) }) {
@@ -214,17 +228,21 @@ func (t *ratchetTree) openPath(k *treeKeys, sender LeafIndex, path *UpdatePath, 
 		return nil, nil, refuse("7.5", "leaf %d is not below the filtered direct path of leaf %d", k.index, sender)
 	}
 	old := k.clone()
-	for _, s := range steps { // replaced by the update; what is below the copath is not
-		delete(old.keys, s.node)
-	}
+	old.forget(func(n nodeKey) bool { // replaced by the update; what is below the copath is not
+		return slices.ContainsFunc(steps, func(s pathStep) bool { return s.node == n.node })
+	})
 	old.prune(t)
 	for i, x := range t.recipients(nil, steps[at].copath, added) {
-		key, ok := old.keys[x]
+		kept, ok := old.key(x)
 		if !ok {
 			continue
 		}
 		if i >= len(path.Nodes[at].Secrets) {
 			break
+		}
+		key, err := kept.open(t.suite)
+		if err != nil {
+			return nil, nil, err
 		}
 		secret, err := t.suite.decryptWithLabel(key, "UpdatePathNode", context, path.Nodes[at].Secrets[i])
 		if err != nil {
@@ -254,10 +272,12 @@ func (k *treeKeys) installPath(t *ratchetTree, steps []pathStep, secret []byte) 
 		return nil, err
 	}
 	for i, step := range steps {
-		if !bytes.Equal(keys[i].PublicKey().Bytes(), t.encryptionKey(step.node)) {
+		key := keep(keys[i])
+		if !bytes.Equal(key.public, t.encryptionKey(step.node)) {
 			return nil, refuse("7.5", "the key derived for node %d is not the one in the update path", step.node)
 		}
-		k.keys[step.node] = keys[i]
+		key.public = t.encryptionKey(step.node) // the same octets, once in memory
+		k.set(step.node, key)
 	}
 	return commitSecret, nil
 }

@@ -20,44 +20,38 @@ func (m *messageEpoch) openPrivate(tx Tx, p *PrivateMessage, now int64, u *unver
 	if err := m.frame(p.GroupID, p.Epoch); err != nil {
 		return err
 	}
-	var space [192]byte
-	aad := encoder{buf: space[:0]}
-	p.encodeSenderDataAAD(&aad)
-	senderAAD := len(aad.buf)
-	aad.opaque(p.AuthenticatedData)
-	if aad.err != nil {
-		return aad.err
-	}
+	senderAAD := appendSenderDataAAD(u.aad[:0], p.GroupID, p.Epoch, p.Type)
+	contentAAD := appendOpaque(senderAAD, p.AuthenticatedData)
 	if len(p.EncryptedSenderData) != senderDataSize+tagSize || len(p.Ciphertext) < tagSize {
 		return refuse("6.3.2", "encrypted sender data of %d octets, ciphertext of %d", len(p.EncryptedSenderData), len(p.Ciphertext))
 	}
 	if len(p.Ciphertext) > messageMax+1<<17 {
 		return refuse("6.3.1", "ciphertext of %d octets: at most %d", len(p.Ciphertext), messageMax+1<<17)
 	}
-	var key messageKey
-	m.suite.senderDataKey(&key, m.senderData, p.Ciphertext)
-	plain, err := m.suite.openInPlace(&key, [4]byte{}, p.EncryptedSenderData, aad.buf[:senderAAD])
-	clear(key.key[:])
+	key := &u.step.messageKey // until the content's is known
+	m.suite.senderDataKey(key, m.senderData, p.Ciphertext)
+	plain, err := m.suite.openInPlace(key, p.EncryptedSenderData, senderAAD)
 	if err != nil {
 		return refuseFor(err, "6.3.2", "sender data does not decrypt")
 	}
-	var data senderData
-	d := newDecoder("SenderData", plain)
-	data.decode(d)
-	if err := d.finish(); err != nil {
-		return err
+	data := decodeSenderData(plain)
+	u.generation = data.Generation
+	if data.Leaf == m.own { // of a generation that was used there is no key any more to check it with; see Group.openMessage
+		if used, err := m.tree.used(tx, uint32(m.own), ratchetOf(p.Type), data.Generation); err != nil {
+			return err
+		} else if used {
+			return ErrOwnMessage
+		}
 	}
-	if data.Leaf == m.own {
-		return ErrOwnMessage
-	}
-	if _, err := m.verifyKey(data.Leaf); err != nil { // before any secret of that leaf is derived
+	if u.key, err = m.verifyKey(data.Leaf); err != nil { // before any secret of that leaf is derived
 		return refuseFor(err, "6.3.2", "the sender's leaf %d is blank", data.Leaf)
 	}
 
 	if err := m.tree.receive(tx, &u.step, uint32(data.Leaf), ratchetOf(p.Type), data.Generation, now); err != nil {
 		return err
 	}
-	plain, err = m.suite.openInPlace(&u.step.messageKey, data.ReuseGuard, p.Ciphertext, aad.buf)
+	u.step.guard = data.ReuseGuard
+	plain, err = m.suite.openInPlace(key, p.Ciphertext, contentAAD)
 	if err != nil {
 		return refuseFor(err, "6.3.1", "content does not decrypt")
 	}
@@ -67,9 +61,26 @@ func (m *messageEpoch) openPrivate(tx Tx, p *PrivateMessage, now int64, u *unver
 		GroupID: p.GroupID, Epoch: p.Epoch, Sender: Sender{SenderMember, uint32(data.Leaf)},
 		AuthenticatedData: p.AuthenticatedData, Type: p.Type,
 	}
-	d = newDecoder("PrivateMessageContent", plain)
+	if p.Type == ContentApplication {
+		d := decoder{b: plain, end: len(plain), typ: "PrivateMessageContent"} // on the stack, as no interface gets it
+		a.Content.Application = d.opaque()
+		a.Auth.Signature = d.opaque()
+		return checkPadding(&d)
+	}
+	d := newDecoder("PrivateMessageContent", plain)
 	a.Content.decodeContent(d)
 	a.Auth.decodeFor(d, p.Type)
+	if err := checkPadding(d); err != nil {
+		return err
+	}
+	if p.Type == ContentProposal && a.Content.Proposal.Type() == ProposalSelfRemove {
+		return refuse("12.2", "a SelfRemove in a PrivateMessage, which draft-ietf-mls-extensions does not allow")
+	}
+	return nil
+}
+
+// checkPadding checks that what follows the content is all zero (RFC 9420 §6.3.1).
+func checkPadding(d *decoder) error {
 	padding := d.rest()
 	if err := d.finish(); err != nil {
 		return err
@@ -96,18 +107,31 @@ func (m *messageEpoch) openPublic(p *PublicMessage, u *unverifiedContent) error 
 	}
 	a := AuthenticatedContent{WireFormat: WireFormatPublicMessage, Content: p.Content, Auth: p.Auth}
 	if c.Sender.Type == SenderMember {
-		if m.membership == nil {
-			return ErrWrongEpoch
-		}
-		tag, err := m.membershipTag(&a)
-		if err != nil {
+		if err := m.checkMembershipTag(&a, p.MembershipTag); err != nil {
 			return err
-		}
-		if !m.suite.verifyMAC(tag, p.MembershipTag) {
-			return refuse("6.2", "membership tag is wrong")
 		}
 	}
 	u.auth = a
+	return nil
+}
+
+// checkMembershipTag checks the tag of a member's PublicMessage, of which an outsider can see no more than the length.
+func (m *messageEpoch) checkMembershipTag(a *AuthenticatedContent, tag []byte) error {
+	switch {
+	case m.outsider && len(tag) == m.suite.nh:
+		return nil
+	case m.outsider:
+		return refuse("6.2", "membership tag of %d octets", len(tag))
+	case m.membership == nil:
+		return ErrWrongEpoch
+	}
+	want, err := m.membershipTag(a)
+	if err != nil {
+		return err
+	}
+	if !m.suite.verifyMAC(want, tag) {
+		return refuse("6.2", "membership tag is wrong")
+	}
 	return nil
 }
 
@@ -139,10 +163,12 @@ func checkPublicSender(c *FramedContent) error {
 
 // verify checks the signature of u with the key its sender type names (RFC 9420 §6.1). After an error u is worth nothing.
 func (m *messageEpoch) verify(u *unverifiedContent) (verifiedContent, error) {
-	a := &u.auth
-	key, err := m.signerKey(&a.Content)
-	if err != nil {
-		return verifiedContent{}, err
+	a, key := &u.auth, u.key
+	if a.WireFormat != WireFormatPrivateMessage {
+		var err error
+		if key, err = m.signerKey(&a.Content); err != nil {
+			return verifiedContent{}, err
+		}
 	}
 	tbs, err := a.tbs(m.context)
 	if err != nil {
@@ -161,18 +187,18 @@ func (m *messageEpoch) verify(u *unverifiedContent) (verifiedContent, error) {
 	return v, nil
 }
 
-func (m *messageEpoch) signerKey(c *FramedContent) (*verifyKey, error) {
+func (m *messageEpoch) signerKey(c *FramedContent) (verifyKey, error) {
 	var raw SignaturePublicKey
 	switch c.Sender.Type {
 	case SenderMember:
 		key, err := m.verifyKey(LeafIndex(c.Sender.Index))
 		if err != nil {
-			return nil, refuseFor(err, "6.1", "the sender's leaf %d", c.Sender.Index)
+			return verifyKey{}, refuseFor(err, "6.1", "the sender's leaf %d", c.Sender.Index)
 		}
 		return key, nil
 	case SenderExternal:
 		if uint64(c.Sender.Index) >= uint64(len(m.external)) {
-			return nil, refuse("12.1.8.1", "external sender %d of %d", c.Sender.Index, len(m.external))
+			return verifyKey{}, refuse("12.1.8.1", "external sender %d of %d", c.Sender.Index, len(m.external))
 		}
 		raw = m.external[c.Sender.Index].SignatureKey
 	case SenderNewMemberProposal:
@@ -182,7 +208,7 @@ func (m *messageEpoch) signerKey(c *FramedContent) (*verifyKey, error) {
 	}
 	key, err := m.suite.parseVerifyKey(raw)
 	if err != nil {
-		return nil, refuseFor(err, "6.1", "the sender's signature key")
+		return verifyKey{}, refuseFor(err, "6.1", "the sender's signature key")
 	}
-	return &key, nil
+	return key, nil
 }

@@ -28,6 +28,14 @@ func (h *hexBytes) UnmarshalJSON(b []byte) error {
 	return err
 }
 
+// MarshalJSON implements json.Marshaler.
+func (h hexBytes) MarshalJSON() ([]byte, error) {
+	if h == nil {
+		return []byte("null"), nil
+	}
+	return json.Marshal(hex.EncodeToString(h))
+}
+
 // readVectorFile returns a file of the working group's test vectors, from PARLEY_MLS_VECTORS or the shared reference data.
 func readVectorFile(t testing.TB, name string) []byte {
 	t.Helper()

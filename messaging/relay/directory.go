@@ -3,9 +3,14 @@ package relay
 import (
 	"context"
 	"crypto/ed25519"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -37,6 +42,7 @@ var (
 	errFull     = errors.New("relay: no room")
 	errTooMany  = errors.New("relay: too many key packages")
 	errNone     = errors.New("relay: no key package left")
+	errNoSuite  = errors.New("relay: no key package of those suites")
 	errNotKnown = errors.New("relay: not known to be stored")
 )
 
@@ -103,72 +109,136 @@ func (d *directory) put(n stream, subject string, values ...[]byte) error {
 	return errNotKnown
 }
 
+// suffix is the part of a subject that names the cipher suite.
+func suffix(suite uint16) string { return fmt.Sprintf(".%04x", suite) }
+
 // publish adds key packages of a device.
 func (d *directory) publish(id messaging.DeviceID, f *wire.PublishKeyPackages) error {
 	name := hex.EncodeToString(id[:])
+	stock, err := d.stock(id)
+	if err != nil {
+		return err
+	}
+	n, known := 0, false
+	for _, s := range stock {
+		n += int(s.Count)
+		known = known || s.Suite == f.Suite
+	}
+	if n+len(f.Packages) > d.max || !known && len(stock) >= wire.MaxSuites {
+		return errTooMany
+	}
 	if len(f.Packages) > 0 {
-		n, err := d.s.countSubject(streamKP, "kp."+name)
-		if err != nil {
-			return err
-		}
-		if n+len(f.Packages) > d.max {
-			return errTooMany
-		}
-		if err := d.put(streamKP, "kp."+name, f.Packages...); err != nil {
+		if err := d.put(streamKP, "kp."+name+suffix(f.Suite), f.Packages...); err != nil {
 			return err
 		}
 	}
 	if len(f.LastResort) > 0 {
-		return d.put(streamREG, "reg.last."+name, f.LastResort)
+		return d.put(streamREG, "reg.last."+name+suffix(f.Suite), f.LastResort)
 	}
 	return nil
 }
 
-// count returns how many key packages a device has, and whether it has a last resort one.
-func (d *directory) count(id messaging.DeviceID) (int, bool, error) {
+// stock returns what key packages a device has, by suite in ascending order.
+func (d *directory) stock(id messaging.DeviceID) ([]wire.Stock, error) {
 	name := hex.EncodeToString(id[:])
-	n, err := d.s.countSubject(streamKP, "kp."+name)
+	single, err := d.s.countSubjects(streamKP, "kp."+name+".*")
 	if err != nil {
-		return 0, false, err
+		return nil, err
 	}
-	raw, err := d.s.last1(streamREG, "reg.last."+name)
-	return n, raw != nil, err
+	last, err := d.s.countSubjects(streamREG, "reg.last."+name+".*")
+	if err != nil {
+		return nil, err
+	}
+	suites := map[uint16]wire.Stock{}
+	for n, counts := range []map[string]uint64{single, last} {
+		for subject, count := range counts {
+			suite, err := strconv.ParseUint(subject[strings.LastIndexByte(subject, '.')+1:], 16, 16)
+			if err != nil {
+				return nil, errors.New("relay: malformed subject of a key package")
+			}
+			s := suites[uint16(suite)]
+			s.Suite = uint16(suite)
+			if n == 0 {
+				s.Count = uint32(count)
+			} else {
+				s.LastResort = true
+			}
+			suites[s.Suite] = s
+		}
+	}
+	all := slices.SortedFunc(maps.Values(suites), func(a, b wire.Stock) int { return int(a.Suite) - int(b.Suite) })
+	return all[:min(len(all), wire.MaxSuites)], nil
 }
 
-// claim takes the oldest key package of a device, or the last resort one if there is no other, or fails with errNone. It is handed out only
-// after its deletion is durable, and only to the one whose deletion found it there: the server tells the second that it is gone.
-func (d *directory) claim(id messaging.DeviceID) (pkg []byte, lastResort bool, err error) {
+// claim takes the oldest key package of a device of the first of the suites that it has any of, or the last resort one if there is no
+// other of that suite. It fails with errNone or errNoSuite.
+func (d *directory) claim(id messaging.DeviceID, suites []uint16) (k wire.KeyPackage, err error) {
 	name := hex.EncodeToString(id[:])
+	k.Device = id
+	for _, k.Suite = range suites {
+		if k.Package, err = d.take("kp." + name + suffix(k.Suite)); err != nil || k.Package != nil {
+			return k, err
+		}
+		raw, err := d.s.last1(streamREG, "reg.last."+name+suffix(k.Suite))
+		if err != nil {
+			return k, err
+		}
+		if raw != nil {
+			k.Package, k.LastResort = raw.Data, true
+			return k, nil
+		}
+	}
+	stock, err := d.stock(id)
+	switch {
+	case err != nil:
+		return k, err
+	case len(stock) > 0:
+		return k, errNoSuite
+	}
+	return k, errNone
+}
+
+// take takes the oldest key package of a subject, nil if there is none. It is handed out only after its deletion is durable, and only to
+// the one whose deletion found it there: the server tells the second that it is gone.
+func (d *directory) take(subject string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
 	for tried := uint64(0); ; {
-		raw, err := d.first(ctx, "kp."+name)
-		if err != nil {
-			return nil, false, err
-		}
-		if raw == nil {
-			break
+		raw, err := d.first(ctx, subject)
+		if err != nil || raw == nil {
+			return nil, err
 		}
 		if raw.Sequence == tried { // still there: its deletion failed for another reason than somebody else's
-			return nil, false, fmt.Errorf("relay: stream %v does not delete", streamKP)
+			return nil, fmt.Errorf("relay: stream %v does not delete", streamKP)
 		}
 		tried = raw.Sequence
 		err = d.s.streams[streamKP].DeleteMsg(ctx, raw.Sequence)
 		if err == nil {
-			return raw.Data, false, nil
+			return raw.Data, nil
 		}
 		if !errors.Is(err, jetstream.ErrMsgDeleteUnsuccessful) && !errors.Is(err, jetstream.ErrMsgNotFound) {
-			return nil, false, fmt.Errorf("relay: stream %v: %w", streamKP, err)
+			return nil, fmt.Errorf("relay: stream %v: %w", streamKP, err)
 		}
 	}
-	raw, err := d.s.last1(streamREG, "reg.last."+name)
+}
+
+// run returns the highest run that the device told of before, and remembers this one if it is higher.
+func (d *directory) run(id messaging.DeviceID, run uint64) (before uint64, err error) {
+	subject := "reg.run." + hex.EncodeToString(id[:])
+	raw, err := d.s.last1(streamREG, subject)
 	if err != nil {
-		return nil, false, err
+		return 0, err
 	}
-	if raw == nil {
-		return nil, false, errNone
+	if raw != nil {
+		if len(raw.Data) != 8 {
+			return 0, errors.New("relay: malformed run in the register")
+		}
+		before = binary.BigEndian.Uint64(raw.Data)
 	}
-	return raw.Data, true, nil
+	if run <= before {
+		return before, nil
+	}
+	return before, d.put(streamREG, subject, binary.BigEndian.AppendUint64(nil, run))
 }
 
 func (d *directory) first(ctx context.Context, subject string) (*jetstream.RawStreamMsg, error) {

@@ -235,7 +235,7 @@ func TestCanary(t *testing.T) {
 	}
 	a.write(&wire.Commit{Req: 1, Group: group, Body: []byte(canary), To: []messaging.DeviceID{idOf(kb)}})
 	want[*wire.Accepted](a)
-	a.write(&wire.PublishKeyPackages{Req: 2, Packages: [][]byte{[]byte(canary)}, LastResort: []byte(canary)})
+	a.write(&wire.PublishKeyPackages{Req: 2, Suite: 1, Packages: [][]byte{[]byte(canary)}, LastResort: []byte(canary)})
 	want[*wire.KeyPackageCount](a)
 	a.WS.WriteMessage(2, []byte(canary)) // a malformed frame, which ends in errors
 	closeCode(a.WS)
@@ -353,7 +353,7 @@ func TestKill(t *testing.T) {
 		return c
 	}
 	b := dial(kb)
-	publish := &wire.PublishKeyPackages{Req: 1}
+	publish := &wire.PublishKeyPackages{Req: 1, Suite: 1}
 	for i := range 60 {
 		publish.Packages = append(publish.Packages, []byte{byte(i)})
 	}
@@ -454,7 +454,7 @@ func (s *killSender) run(c *bench.Client) {
 			case s.n%5 == 0:
 				s.open = &wire.Commit{Req: s.n, ID: randomID(), Group: s.group, Prev: s.head, Body: []byte("commit"), To: []messaging.DeviceID{s.to}}
 			case s.n%9 == 4:
-				s.open = &wire.ClaimKeyPackage{Req: s.n, Device: s.to}
+				s.open = &wire.ClaimKeyPackage{Req: s.n, Device: s.to, Suites: []uint16{1}}
 			default:
 				s.open = &wire.Send{Req: s.n, ID: randomID(), To: []messaging.DeviceID{s.to}, Class: wire.Durable, Body: binary.BigEndian.AppendUint64(nil, s.n)}
 			}

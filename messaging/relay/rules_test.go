@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -174,7 +175,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 	a.wantFailure(wire.CodeUnknownDevice)
 	a.write(&wire.Send{Req: 3, To: []messaging.DeviceID{idOf(kb)}, Class: wire.Memory, TTL: 601, Body: []byte("x")})
 	a.wantFailure(wire.CodeTTL)
-	a.write(&wire.ClaimKeyPackage{Req: 4, Device: messaging.DeviceID{9}})
+	a.write(&wire.ClaimKeyPackage{Req: 4, Device: messaging.DeviceID{9}, Suites: []uint16{1}})
 	a.wantFailure(wire.CodeUnknownDevice)
 	a.write(&wire.Ack{Class: wire.Durable})
 	a.wantFailure(wire.CodeStaleCursor)
@@ -396,15 +397,15 @@ func TestKeyPackagesAreClaimedOnce(t *testing.T) {
 	x := start(t, Config{KeyPackagesMax: 40})
 	kb := newKey()
 	b := x.dial(kb)
-	f := &wire.PublishKeyPackages{Req: 1}
+	f := &wire.PublishKeyPackages{Req: 1, Suite: 1}
 	for i := range 40 {
 		f.Packages = append(f.Packages, []byte{byte(i), 1})
 	}
 	b.write(f)
-	if c := want[*wire.KeyPackageCount](b); c.Count != 40 || c.LastResort {
+	if c := want[*wire.KeyPackageCount](b); !slices.Equal(c.Stock, []wire.Stock{{Suite: 1, Count: 40}}) {
 		t.Fatalf("%+v", c)
 	}
-	b.write(&wire.PublishKeyPackages{Req: 2, Packages: [][]byte{{1}}})
+	b.write(&wire.PublishKeyPackages{Req: 2, Suite: 2, Packages: [][]byte{{1}}})
 	b.wantFailure(wire.CodeTooManyPackage)
 	var mu sync.Mutex
 	got := map[byte]int{}
@@ -414,7 +415,7 @@ func TestKeyPackagesAreClaimedOnce(t *testing.T) {
 			c := x.dial(newKey())
 			all.Go(func() {
 				for range n {
-					c.write(&wire.ClaimKeyPackage{Req: c.nextReq(), Device: idOf(kb)})
+					c.write(&wire.ClaimKeyPackage{Req: c.nextReq(), Device: idOf(kb), Suites: []uint16{1}})
 					k := want[*wire.KeyPackage](c)
 					mu.Lock()
 					got[k.Package[0]]++
@@ -434,18 +435,18 @@ func TestKeyPackagesAreClaimedOnce(t *testing.T) {
 		}
 	}
 	c := x.dial(newKey())
-	c.write(&wire.ClaimKeyPackage{Req: 1, Device: idOf(kb)})
+	c.write(&wire.ClaimKeyPackage{Req: 1, Device: idOf(kb), Suites: []uint16{1}})
 	c.wantFailure(wire.CodeNoKeyPackage)
 	b = x.dial(kb)
-	b.write(&wire.PublishKeyPackages{Req: 1, LastResort: []byte("last")})
+	b.write(&wire.PublishKeyPackages{Req: 1, Suite: 1, LastResort: []byte("last")})
 	want[*wire.KeyPackageCount](b)
 	for range 2 {
-		c.write(&wire.ClaimKeyPackage{Req: 2, Device: idOf(kb)})
+		c.write(&wire.ClaimKeyPackage{Req: 2, Device: idOf(kb), Suites: []uint16{1}})
 		if k := want[*wire.KeyPackage](c); string(k.Package) != "last" || !k.LastResort {
 			t.Errorf("%+v", k)
 		}
 	}
-	if b.Ready.KeyPackages != 0 {
+	if !slices.Equal(b.Ready.KeyPackages, nil) {
 		t.Error("ready counts the last resort package")
 	}
 }

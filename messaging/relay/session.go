@@ -56,7 +56,7 @@ func (c *conn) handshake() error {
 	default:
 		return refusal(wire.CodeOrder, "the challenge is answered by auth or register")
 	}
-	n, _, err := c.r.dir.count(c.device)
+	stock, err := c.r.dir.stock(c.device)
 	if err != nil {
 		return refusal(wire.CodeUnavailable, "the store does not answer")
 	}
@@ -66,7 +66,7 @@ func (c *conn) handshake() error {
 	cfg := &c.r.cfg
 	c.send(&wire.Ready{
 		MaxTTL: uint32(cfg.TTLMax / time.Second), MaxMemTTL: uint32(cfg.MemoryTTLMax / time.Second),
-		PingEvery: uint32(cfg.PingEvery / time.Second), KeyPackages: uint32(n),
+		PingEvery: uint32(cfg.PingEvery / time.Second), KeyPackages: stock,
 	})
 	return nil
 }
@@ -171,7 +171,10 @@ func (c *conn) handle(f wire.Frame) error {
 			c.r.step(mailbox.Commit{Conn: c.id, Sender: c.device, Frame: f})
 		}
 	case *wire.Sync:
-		c.r.step(mailbox.Sync{Conn: c.id, Frame: f})
+		before, err := c.r.dir.run(c.device, f.Run)
+		if c.done(f.Req, err) {
+			c.r.step(mailbox.Sync{Conn: c.id, Frame: f, Run: before})
+		}
 	case *wire.Ack:
 		c.r.step(mailbox.Ack{Conn: c.id, Frame: f})
 	case *wire.PublishKeyPackages:
@@ -216,6 +219,8 @@ func (c *conn) done(req uint64, err error) bool {
 		c.refuse(req, wire.CodeUnknownDevice, "a recipient is not registered")
 	case errors.Is(err, errNone):
 		c.refuse(req, wire.CodeNoKeyPackage, "the device has no key package left")
+	case errors.Is(err, errNoSuite):
+		c.refuse(req, wire.CodeNoSuite, "the device has no key package of those suites")
 	case errors.Is(err, errTooMany):
 		c.refuse(req, wire.CodeTooManyPackage, "the device has as many key packages as are kept")
 	case errors.Is(err, errFull):
@@ -227,9 +232,9 @@ func (c *conn) done(req uint64, err error) bool {
 }
 
 func (c *conn) count(req uint64) {
-	n, last, err := c.r.dir.count(c.device)
+	stock, err := c.r.dir.stock(c.device)
 	if c.done(req, err) {
-		c.send(&wire.KeyPackageCount{Re: req, Count: uint32(n), LastResort: last})
+		c.send(&wire.KeyPackageCount{Re: req, Stock: stock})
 	}
 }
 
@@ -237,8 +242,9 @@ func (c *conn) claim(f *wire.ClaimKeyPackage) {
 	if _, err := c.r.dir.key(f.Device); !c.done(f.Req, err) {
 		return
 	}
-	pkg, last, err := c.r.dir.claim(f.Device)
+	k, err := c.r.dir.claim(f.Device, f.Suites)
 	if c.done(f.Req, err) {
-		c.send(&wire.KeyPackage{Re: f.Req, Device: f.Device, Package: pkg, LastResort: last})
+		k.Re = f.Req
+		c.send(&k)
 	}
 }

@@ -23,8 +23,8 @@ type stream int
 const (
 	streamMBX   stream = iota // mbx.<device>: mailboxes on disk
 	streamHS                  // hs.head.<group>: the head of each handshake log, for ever; hs.redo.<group>.<id>: a commit on its way to mailboxes
-	streamREG                 // reg.key.<device>: registered devices; reg.last.<device>: last resort key packages
-	streamKP                  // kp.<device>: key packages, each deleted when it is claimed
+	streamREG                 // reg.key.<device>: registered devices; reg.run.<device>: their runs; reg.last.<device>.<suite>: last resort key packages
+	streamKP                  // kp.<device>.<suite>: key packages, each deleted when it is claimed
 	streamEPH                 // eph.<device>: mailboxes in memory; its mark is not used
 	streamCount = 5
 )
@@ -37,7 +37,7 @@ func (s stream) String() string { return streamNames[s] }
 var requestTimeout = 10 * time.Second
 
 const (
-	payloadMax    = 128 << 10 // of one stored message; a frame is 64 KiB, a redo record names its recipients besides
+	payloadMax    = 320 << 10 // of one stored message; a frame is 256 KiB, a redo record names its recipients besides
 	keyPackageAge = 90 * 24 * time.Hour
 )
 
@@ -166,9 +166,9 @@ func (s *store) streamConfig(n stream) jetstream.StreamConfig {
 	case streamHS: // no TTL and no MaxAge: a head that expires lets a handshake log begin anew
 		c.Subjects, c.MaxBytes, c.MaxMsgsPerSubject = []string{"hs.head.*", "hs.redo.*.*"}, share(12), 1
 	case streamREG:
-		c.Subjects, c.MaxBytes, c.MaxMsgsPerSubject = []string{"reg.key.*", "reg.last.*"}, share(6), 1
+		c.Subjects, c.MaxBytes, c.MaxMsgsPerSubject = []string{"reg.key.*", "reg.run.*", "reg.last.*.*"}, share(6), 1
 	case streamKP:
-		c.Subjects, c.MaxBytes, c.MaxAge = []string{"kp.*"}, share(10), keyPackageAge
+		c.Subjects, c.MaxBytes, c.MaxAge = []string{"kp.*.*"}, share(10), keyPackageAge
 	}
 	return c
 }

@@ -329,11 +329,17 @@ func (q *quota) count(d messaging.DeviceID) (int, error) {
 
 // countSubject returns how many messages the stream holds of a subject.
 func (s *store) countSubject(n stream, subject string) (int, error) {
+	counts, err := s.countSubjects(n, subject)
+	return int(counts[subject]), err
+}
+
+// countSubjects returns how many messages the stream holds of each subject that the filter takes.
+func (s *store) countSubjects(n stream, filter string) (map[string]uint64, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), requestTimeout)
 	defer cancel()
-	info, err := s.streams[n].Info(ctx, jetstream.WithSubjectFilter(subject))
+	info, err := s.streams[n].Info(ctx, jetstream.WithSubjectFilter(filter))
 	if err != nil {
-		return 0, fmt.Errorf("relay: stream %v: %w", n, err)
+		return nil, fmt.Errorf("relay: stream %v: %w", n, err)
 	}
-	return int(info.State.Subjects[subject]), nil
+	return info.State.Subjects, nil
 }

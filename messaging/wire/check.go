@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/parleypay/parley/messaging"
 )
@@ -50,7 +51,7 @@ func (f *Register) check() error {
 	return errors.Join(text("token", f.Token), text("jurisdiction", f.Jurisdiction))
 }
 
-func (f *Ready) check() error { return nil }
+func (f *Ready) check() error { return stock(f.KeyPackages) }
 
 func (f *PublishKeyPackages) check() error {
 	if len(f.Packages) > MaxPackages || len(f.Packages) == 0 && len(f.LastResort) == 0 {
@@ -64,20 +65,30 @@ func (f *PublishKeyPackages) check() error {
 	if len(f.LastResort) > MaxPackage {
 		return fmt.Errorf("last resort: more than %d octets", MaxPackage)
 	}
-	return request(f.Req)
+	return errors.Join(request(f.Req), suite(f.Suite))
 }
 
-func (f *ClaimKeyPackage) check() error { return request(f.Req) }
+func (f *ClaimKeyPackage) check() error {
+	if len(f.Suites) == 0 || len(f.Suites) > MaxSuites {
+		return fmt.Errorf("suites: between 1 and %d", MaxSuites)
+	}
+	for i, s := range f.Suites {
+		if s == 0 || slices.Contains(f.Suites[:i], s) {
+			return fmt.Errorf("suites[%d]: 0, or named twice", i)
+		}
+	}
+	return request(f.Req)
+}
 
 func (f *KeyPackage) check() error {
 	if len(f.Package) == 0 || len(f.Package) > MaxPackage {
 		return fmt.Errorf("package: between 1 and %d octets", MaxPackage)
 	}
-	return request(f.Re)
+	return errors.Join(request(f.Re), suite(f.Suite))
 }
 
 func (f *CountKeyPackages) check() error { return request(f.Req) }
-func (f *KeyPackageCount) check() error  { return request(f.Re) }
+func (f *KeyPackageCount) check() error  { return errors.Join(request(f.Re), stock(f.Stock)) }
 
 func (f *Send) check() error {
 	switch {
@@ -91,8 +102,8 @@ func (f *Send) check() error {
 
 func (f *Commit) check() error {
 	switch {
-	case len(f.Body) == 0 || len(f.Body)+len(f.Welcome) > MaxBody:
-		return fmt.Errorf("body: between 1 and %d octets, together with the welcome", MaxBody)
+	case len(f.Body) == 0 || len(f.Body)+len(f.Welcome) > MaxHandshake:
+		return fmt.Errorf("body: between 1 and %d octets, together with the welcome", MaxHandshake)
 	case (len(f.Welcome) == 0) != (len(f.WelcomeTo) == 0):
 		return errors.New("welcome: there must be both a welcome and devices for it, or neither")
 	}
@@ -117,8 +128,12 @@ func (f *Sync) check() error     { return request(f.Req) }
 func (f *Reset) check() error    { return class(f.Class) }
 
 func (f *Deliver) check() error {
-	if len(f.Body) == 0 || len(f.Body) > MaxBody {
-		return fmt.Errorf("body: between 1 and %d octets", MaxBody)
+	most := MaxHandshake
+	if f.Kind == KindMessage {
+		most = MaxBody
+	}
+	if len(f.Body) == 0 || len(f.Body) > most {
+		return fmt.Errorf("body: between 1 and %d octets", most)
 	}
 	if f.At < 0 || f.Expires < f.At {
 		return errors.New("expires: before it was accepted")
@@ -144,6 +159,25 @@ func (f *Failure) check() error {
 func request(n uint64) error {
 	if n == 0 {
 		return errors.New("request number: 0")
+	}
+	return nil
+}
+
+func suite(s uint16) error {
+	if s == 0 {
+		return errors.New("suite: 0")
+	}
+	return nil
+}
+
+func stock(all []Stock) error {
+	if len(all) > MaxSuites {
+		return fmt.Errorf("stock: more than %d suites", MaxSuites)
+	}
+	for i, s := range all {
+		if s.Suite == 0 || i > 0 && s.Suite <= all[i-1].Suite {
+			return fmt.Errorf("stock[%d]: suites are not in ascending order", i)
+		}
 	}
 	return nil
 }

@@ -88,6 +88,8 @@ func framesText(t *testing.T) string {
 	}
 	b.WriteString("\n#### cursor\n\n" + comments["Cursor"] + "\n\n| key | name | type | |\n|---|---|---|---|\n")
 	fields(&b, reflect.TypeFor[Cursor](), comments)
+	b.WriteString("\n#### stock\n\n" + comments["Stock"] + "\n\n| key | name | type | |\n|---|---|---|---|\n")
+	fields(&b, reflect.TypeFor[Stock](), comments)
 	b.WriteString("\n#### Error codes\n\n| code | name | |\n|---|---|---|\n" + strings.Join(codes, ""))
 	b.WriteString("\n")
 	return b.String()
@@ -109,6 +111,8 @@ func cborType(t reflect.Type) string {
 	switch {
 	case t == reflect.TypeFor[Cursor]():
 		return "cursor"
+	case t == reflect.TypeFor[Stock]():
+		return "stock"
 	case t == reflect.TypeFor[Class]():
 		return "uint: 1 durable, 2 memory"
 	case t == reflect.TypeFor[Kind]():

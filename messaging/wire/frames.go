@@ -129,24 +129,35 @@ type Register struct {
 
 // Ready says that the device is authenticated, and what the relay allows.
 type Ready struct {
-	MaxTTL      uint32 `cbor:"1,keyasint,omitempty"` // seconds; the longest life of a durable message, and what TTL 0 means
-	MaxMemTTL   uint32 `cbor:"2,keyasint,omitempty"` // seconds; the same for the memory class
-	PingEvery   uint32 `cbor:"3,keyasint,omitempty"` // seconds; the relay pings this often and expects an answer before the next but one
-	KeyPackages uint32 `cbor:"4,keyasint,omitempty"` // key packages of this device in store, without the last resort one
+	MaxTTL      uint32  `cbor:"1,keyasint,omitempty"` // seconds; the longest life of a durable message, and what TTL 0 means
+	MaxMemTTL   uint32  `cbor:"2,keyasint,omitempty"` // seconds; the same for the memory class
+	PingEvery   uint32  `cbor:"3,keyasint,omitempty"` // seconds; the relay pings this often and expects an answer before the next but one
+	KeyPackages []Stock `cbor:"4,keyasint,omitempty"` // of this device
 }
 
-// PublishKeyPackages adds key packages of this device, each to be given out once. LastResort replaces the one that is given out,
-// again and again, while no other is left. The answer is KeyPackageCount.
+// Stock tells how many key packages of one cipher suite a device has at the relay.
+type Stock struct {
+	Suite      uint16 `cbor:"1,keyasint,omitempty"` // MLS cipher suite (RFC 9420 §17.1), never 0
+	Count      uint32 `cbor:"2,keyasint,omitempty"` // without the last resort one
+	LastResort bool   `cbor:"3,keyasint,omitempty"` // there is one
+}
+
+// PublishKeyPackages adds key packages of one cipher suite, each to be given out once. LastResort replaces the one that is given out,
+// again and again, while no other of the suite is left. The relay does not look into them: the suite is as the device says. The answer
+// is KeyPackageCount.
 type PublishKeyPackages struct {
 	Req        uint64   `cbor:"1,keyasint,omitempty"` // not 0; the answer carries it as Re. So in all requests
 	Packages   [][]byte `cbor:"2,keyasint,omitempty"`
 	LastResort []byte   `cbor:"3,keyasint,omitempty"`
+	Suite      uint16   `cbor:"4,keyasint,omitempty"` // never 0
 }
 
-// ClaimKeyPackage asks for one key package of a device. The answer is KeyPackage or Failure with CodeNoKeyPackage.
+// ClaimKeyPackage asks for one key package of a device, of the first of the suites that it has any of, the last resort one included. The
+// answer is KeyPackage, or Failure with CodeNoKeyPackage or CodeNoSuite.
 type ClaimKeyPackage struct {
 	Req    uint64             `cbor:"1,keyasint,omitempty"`
 	Device messaging.DeviceID `cbor:"2,keyasint"`
+	Suites []uint16           `cbor:"3,keyasint,omitempty"` // MLS cipher suites in the order of preference, at least one, none twice
 }
 
 // KeyPackage hands out a key package, which no other claim has got or will get unless it is the last resort one.
@@ -155,6 +166,7 @@ type KeyPackage struct {
 	Device     messaging.DeviceID `cbor:"2,keyasint"`
 	Package    []byte             `cbor:"3,keyasint,omitempty"`
 	LastResort bool               `cbor:"4,keyasint,omitempty"`
+	Suite      uint16             `cbor:"5,keyasint,omitempty"` // one of those asked for
 }
 
 // CountKeyPackages asks how many key packages of this device are left.
@@ -162,11 +174,10 @@ type CountKeyPackages struct {
 	Req uint64 `cbor:"1,keyasint,omitempty"`
 }
 
-// KeyPackageCount tells how many key packages are left, and whether there is a last resort one, which is not counted.
+// KeyPackageCount tells how many key packages are left, by suite in ascending order.
 type KeyPackageCount struct {
-	Re         uint64 `cbor:"1,keyasint,omitempty"`
-	Count      uint32 `cbor:"2,keyasint,omitempty"`
-	LastResort bool   `cbor:"3,keyasint,omitempty"`
+	Re    uint64  `cbor:"1,keyasint,omitempty"`
+	Stock []Stock `cbor:"2,keyasint,omitempty"`
 }
 
 // Class says what an ack of the relay means for a message.
@@ -233,11 +244,13 @@ type Cursor struct {
 	Seq         uint64 `cbor:"2,keyasint,omitempty"`
 }
 
-// Sync starts delivery after the cursors: the device has everything up to and including them. A zero cursor means from the start.
+// Sync starts delivery after the cursors: the device has everything up to and including them. A zero cursor means from the start. Run
+// counts the device's connections: it grows from one Sync to the next, and is on the device's disk before it is sent.
 type Sync struct {
 	Req     uint64 `cbor:"1,keyasint,omitempty"`
 	Durable Cursor `cbor:"2,keyasint"`
 	Memory  Cursor `cbor:"3,keyasint"`
+	Run     uint64 `cbor:"4,keyasint,omitempty"` // 0: not counted
 }
 
 // Reset says that the cursor given for the class is of another incarnation, and that delivery starts anew: the store was replaced. For
@@ -282,11 +295,13 @@ type Deliver struct {
 	Head    uint64           `cbor:"9,keyasint,omitempty"` // of welcome and commit: the head that the commit made
 }
 
-// Synced says that everything that was in the mailbox when Sync came has been delivered. What follows is live.
+// Synced says that everything that was in the mailbox when Sync came has been delivered. What follows is live. Run is the highest that
+// an earlier Sync of the device carried. When it is not below the one just given, the device's store is an older copy of itself.
 type Synced struct {
 	Re      uint64 `cbor:"1,keyasint,omitempty"`
 	Durable Cursor `cbor:"2,keyasint"`
 	Memory  Cursor `cbor:"3,keyasint"`
+	Run     uint64 `cbor:"4,keyasint,omitempty"` // 0: there was none, or the relay has forgotten
 }
 
 // Ack says that the device has stored everything of the class up to the cursor; the relay deletes it. It is not answered.
@@ -335,11 +350,12 @@ const (
 	CodeDraining       Code = 13 // the relay is stopping: reconnect
 	CodeReplaced       Code = 14 // the device connected again; this connection ends
 	CodeStaleCursor    Code = 15 // an Ack for another incarnation, or beyond what was delivered
-	CodeTooManyPackage Code = 16 // the device has as many key packages in store as the relay keeps
+	CodeTooManyPackage Code = 16 // the device has as many key packages in store, or of as many suites, as the relay keeps
+	CodeNoSuite        Code = 17 // the device has key packages, but none of a suite that was asked for
 )
 
 var codeNames = [...]string{"", "bad frame", "version", "order", "auth", "token", "jurisdiction", "rate", "unknown device", "ttl", "full",
-	"no key package", "unavailable", "draining", "replaced", "stale cursor", "too many key packages"}
+	"no key package", "unavailable", "draining", "replaced", "stale cursor", "too many key packages", "no suite"}
 
 func (c Code) String() string {
 	if c == 0 || int(c) >= len(codeNames) {

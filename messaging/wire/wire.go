@@ -25,13 +25,15 @@ const Version = 1
 
 // Bounds of what a peer can choose. A frame beyond any of them is refused before it is acted on.
 const (
-	MaxFrame      = 64 << 10 // octets of one frame, and so of one WebSocket message
-	MaxBody       = 56 << 10 // octets of a message; of a commit and its welcome together
-	MaxRecipients = 256      // devices in Send.To, in Commit.To and in Commit.WelcomeTo
-	MaxPackages   = 64       // key packages in one PublishKeyPackages
-	MaxPackage    = 16 << 10 // octets of one key package
-	MaxText       = 256      // octets of a text, token or jurisdiction
-	MaxVersions   = 8        // versions in a Hello
+	MaxFrame      = 256 << 10 // octets of one frame, and so of one WebSocket message
+	MaxBody       = 56 << 10  // octets of a message
+	MaxHandshake  = 240 << 10 // octets of a commit and its welcome together: with post-quantum keys, a chat of 64 devices needs them
+	MaxRecipients = 256       // devices in Send.To, in Commit.To and in Commit.WelcomeTo
+	MaxPackages   = 64        // key packages in one PublishKeyPackages
+	MaxPackage    = 16 << 10  // octets of one key package
+	MaxSuites     = 8         // cipher suites that a device has key packages of, and in one ClaimKeyPackage
+	MaxText       = 256       // octets of a text, token or jurisdiction
+	MaxVersions   = 8         // versions in a Hello
 )
 
 // Path is the path of the relay's WebSocket endpoint.

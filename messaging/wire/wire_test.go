@@ -25,20 +25,20 @@ func samples() []Frame {
 		&Challenge{Version: 1, Relay: RelayID{9}, Nonce: [32]byte{8}, Jurisdiction: "eu"},
 		&Auth{Device: alice, Signature: [64]byte{7}},
 		&Register{Key: [32]byte{6}, Token: "token", Jurisdiction: "eu", Signature: [64]byte{7}},
-		&Ready{MaxTTL: 2592000, MaxMemTTL: 600, PingEvery: 30, KeyPackages: 100},
-		&PublishKeyPackages{Req: 1, Packages: [][]byte{{1}, {2, 3}}, LastResort: []byte{4}},
-		&ClaimKeyPackage{Req: 2, Device: bob},
-		&KeyPackage{Re: 2, Device: bob, Package: []byte{5}, LastResort: true},
+		&Ready{MaxTTL: 2592000, MaxMemTTL: 600, PingEvery: 30, KeyPackages: []Stock{{1, 100, true}, {0xF002, 7, false}}},
+		&PublishKeyPackages{Req: 1, Packages: [][]byte{{1}, {2, 3}}, LastResort: []byte{4}, Suite: 0xF002},
+		&ClaimKeyPackage{Req: 2, Device: bob, Suites: []uint16{0xF002, 1}},
+		&KeyPackage{Re: 2, Device: bob, Package: []byte{5}, LastResort: true, Suite: 1},
 		&CountKeyPackages{Req: 3},
-		&KeyPackageCount{Re: 3, Count: 7, LastResort: true},
+		&KeyPackageCount{Re: 3, Stock: []Stock{{1, 7, true}}},
 		&Send{Req: 4, ID: [16]byte{4}, To: []messaging.DeviceID{alice, bob}, TTL: 60, Class: Memory, Body: []byte("sealed")},
 		&Commit{Req: 5, ID: [16]byte{5}, Group: chat, Prev: 1, Body: []byte("commit"), To: []messaging.DeviceID{alice}, WelcomeTo: []messaging.DeviceID{bob}, Welcome: []byte("welcome")},
 		&Accepted{Re: 5, ID: [16]byte{5}, Class: Durable, Head: 2},
 		&Conflict{Re: 5, ID: [16]byte{5}, Head: 3},
-		&Sync{Req: 6, Durable: Cursor{1, 2}, Memory: Cursor{3, 4}},
+		&Sync{Req: 6, Durable: Cursor{1, 2}, Memory: Cursor{3, 4}, Run: 9},
 		&Reset{Class: Durable, Incarnation: 5},
 		&Deliver{Class: Durable, Cursor: Cursor{1, 3}, Kind: KindCommit, ID: [16]byte{5}, At: 1, Expires: 2, Body: []byte("commit"), Group: chat, Head: 2},
-		&Synced{Re: 6, Durable: Cursor{1, 3}, Memory: Cursor{3, 4}},
+		&Synced{Re: 6, Durable: Cursor{1, 3}, Memory: Cursor{3, 4}, Run: 8},
 		&Ack{Class: Durable, Cursor: Cursor{1, 3}},
 		&Ping{Nonce: 1},
 		&Pong{Nonce: 1},
@@ -150,22 +150,37 @@ func TestBounds(t *testing.T) {
 	for i := range many {
 		many[i][0], many[i][1] = byte(i), byte(i>>8)
 	}
-	body := bytes.Repeat([]byte{1}, MaxBody)
+	body, handshake := bytes.Repeat([]byte{1}, MaxBody), bytes.Repeat([]byte{1}, MaxHandshake)
+	seventeen := make([][]byte, 17)
+	for i := range seventeen {
+		seventeen[i] = make([]byte, MaxPackage)
+	}
 	for name, f := range map[string]Frame{
-		"recipients":         &Send{Req: 1, To: many, Class: Durable, Body: []byte{1}},
-		"body":               &Send{Req: 1, To: many[:1], Class: Durable, Body: append(body, 1)},
-		"body and welcome":   &Commit{Req: 1, Body: body, Welcome: []byte{1}, WelcomeTo: many[:1]},
-		"commit and welcome": &Commit{Req: 1, Body: []byte{1}, To: many[:2], Welcome: []byte{1}, WelcomeTo: many[1:3]},
-		"packages":           &PublishKeyPackages{Req: 1, Packages: make([][]byte, MaxPackages+1)},
-		"package":            &PublishKeyPackages{Req: 1, Packages: [][]byte{make([]byte, MaxPackage+1)}},
-		"frame":              &PublishKeyPackages{Req: 1, Packages: [][]byte{make([]byte, MaxPackage), make([]byte, MaxPackage), make([]byte, MaxPackage), make([]byte, MaxPackage)}},
-		"last resort":        &PublishKeyPackages{Req: 1, LastResort: make([]byte, MaxPackage+1)},
-		"token":              &Register{Token: strings.Repeat("x", MaxText+1)},
-		"text":               &Failure{Code: CodeRate, Text: strings.Repeat("x", MaxText+1)},
-		"versions":           &Hello{Versions: make([]uint, MaxVersions+1)},
-		"kind":               &Deliver{Class: Durable, Kind: 4, Body: []byte{1}, Head: 1},
-		"message with head":  &Deliver{Class: Durable, Kind: KindMessage, Body: []byte{1}, Head: 1},
-		"times":              &Deliver{Class: Durable, Kind: KindMessage, Body: []byte{1}, At: 2, Expires: 1},
+		"recipients":          &Send{Req: 1, To: many, Class: Durable, Body: []byte{1}},
+		"body":                &Send{Req: 1, To: many[:1], Class: Durable, Body: append(body, 1)},
+		"body and welcome":    &Commit{Req: 1, Body: handshake, Welcome: []byte{1}, WelcomeTo: many[:1]},
+		"commit and welcome":  &Commit{Req: 1, Body: []byte{1}, To: many[:2], Welcome: []byte{1}, WelcomeTo: many[1:3]},
+		"packages":            &PublishKeyPackages{Req: 1, Suite: 1, Packages: make([][]byte, MaxPackages+1)},
+		"package":             &PublishKeyPackages{Req: 1, Suite: 1, Packages: [][]byte{make([]byte, MaxPackage+1)}},
+		"frame":               &PublishKeyPackages{Req: 1, Suite: 1, Packages: seventeen},
+		"last resort":         &PublishKeyPackages{Req: 1, Suite: 1, LastResort: make([]byte, MaxPackage+1)},
+		"publish for suite 0": &PublishKeyPackages{Req: 1, Packages: [][]byte{{1}}},
+		"package of suite 0":  &KeyPackage{Re: 1, Package: []byte{1}},
+		"claim of nothing":    &ClaimKeyPackage{Req: 1},
+		"claim of suite 0":    &ClaimKeyPackage{Req: 1, Suites: []uint16{1, 0}},
+		"claim twice":         &ClaimKeyPackage{Req: 1, Suites: []uint16{1, 2, 1}},
+		"claim of many":       &ClaimKeyPackage{Req: 1, Suites: []uint16{1, 2, 3, 4, 5, 6, 7, 8, 9}},
+		"stock of suite 0":    &KeyPackageCount{Re: 1, Stock: []Stock{{0, 1, false}}},
+		"stock out of order":  &Ready{KeyPackages: []Stock{{2, 1, false}, {1, 1, false}}},
+		"stock of many":       &Ready{KeyPackages: []Stock{{1, 1, false}, {2, 1, false}, {3, 1, false}, {4, 1, false}, {5, 1, false}, {6, 1, false}, {7, 1, false}, {8, 1, false}, {9, 1, false}}},
+		"long message":        &Deliver{Class: Durable, Kind: KindMessage, Body: append(body, 1)},
+		"long welcome":        &Deliver{Class: Durable, Kind: KindWelcome, Body: append(handshake, 1), Head: 1},
+		"token":               &Register{Token: strings.Repeat("x", MaxText+1)},
+		"text":                &Failure{Code: CodeRate, Text: strings.Repeat("x", MaxText+1)},
+		"versions":            &Hello{Versions: make([]uint, MaxVersions+1)},
+		"kind":                &Deliver{Class: Durable, Kind: 4, Body: []byte{1}, Head: 1},
+		"message with head":   &Deliver{Class: Durable, Kind: KindMessage, Body: []byte{1}, Head: 1},
+		"times":               &Deliver{Class: Durable, Kind: KindMessage, Body: []byte{1}, At: 2, Expires: 1},
 	} {
 		if b, err := Encode(f); err == nil {
 			t.Errorf("%s: encoded to %d octets", name, len(b))
@@ -173,8 +188,8 @@ func TestBounds(t *testing.T) {
 	}
 	for name, f := range map[string]Frame{
 		"largest send":    &Send{Req: 1<<64 - 1, To: many[:MaxRecipients], Class: Durable, TTL: 1<<32 - 1, Body: body},
-		"largest deliver": &Deliver{Class: Durable, Cursor: Cursor{1<<64 - 1, 1<<64 - 1}, Kind: KindCommit, At: 1, Expires: 1 << 62, Body: body, Group: chat, Head: 1<<64 - 1},
-		"largest commit":  &Commit{Req: 1<<64 - 1, Prev: 1<<64 - 1, Body: body, To: many[:MaxRecipients]},
+		"largest deliver": &Deliver{Class: Durable, Cursor: Cursor{1<<64 - 1, 1<<64 - 1}, Kind: KindCommit, At: 1, Expires: 1 << 62, Body: handshake, Group: chat, Head: 1<<64 - 1},
+		"largest commit":  &Commit{Req: 1<<64 - 1, Prev: 1<<64 - 1, Body: handshake[:MaxHandshake-1], To: many[:MaxRecipients-1], Welcome: []byte{1}, WelcomeTo: many[MaxRecipients-1 : MaxRecipients]},
 	} {
 		b, err := Encode(f)
 		if err != nil {

@@ -46,17 +46,18 @@ func (s *scanner) character() bool {
 	return true
 }
 
-// reference reads &name; or &#number; and checks it.
-func (s *scanner) reference() bool {
+// reference reads &name; or &#number; and returns its character.
+func (s *scanner) reference() (rune, bool) {
 	end := bytes.IndexByte(s.src[s.pos:min(len(s.src), s.pos+16)], ';')
 	if end < 0 {
-		return s.fail(s.pos, "xml.reference", "malformed reference")
+		return 0, s.fail(s.pos, "xml.reference", "malformed reference")
 	}
-	if _, ok := resolveReference(s.src[s.pos+1 : s.pos+end]); !ok {
-		return s.fail(s.pos, "xml.reference", "not one of the five entities, nor a character")
+	r, ok := resolveReference(s.src[s.pos+1 : s.pos+end])
+	if !ok {
+		return 0, s.fail(s.pos, "xml.reference", "not one of the five entities, nor a character")
 	}
 	s.pos += end + 1
-	return true
+	return r, true
 }
 
 // resolveReference returns the character of a reference, given without & and ;.
@@ -176,17 +177,13 @@ func (t *tree) attrValue(a *attr) []byte {
 func (t *tree) path(i uint32) string {
 	var buf [256]byte
 	b := buf[:0]
-	var chain [maxDepth]uint32
-	n := 0
-	for {
-		chain[n] = i
-		n++
-		if t.nodes[i].parent == i {
-			break
-		}
+	var room [32]uint32
+	chain := append(room[:0], i)
+	for t.nodes[i].parent != i {
 		i = t.nodes[i].parent
+		chain = append(chain, i)
 	}
-	for n--; n >= 0; n-- {
+	for n := len(chain) - 1; n >= 0; n-- {
 		b = append(b, '/')
 		b = append(b, printableName(t.name(chain[n]))...)
 	}
@@ -206,14 +203,39 @@ func printableName(name []byte) []byte {
 	return name
 }
 
-// position returns line and column of an offset, both from 1. A line ends with LF, CR LF or CR.
-func position(src []byte, at int) (line, col int) {
-	line, start := 1, 0
-	for k := 0; k < at && k < len(src); k++ {
+// place is a position in a text.
+type place struct{ at, line, col int } // octet from 0; line and column, in octets, from 1
+
+// advance returns the place at an octet further on. A line ends with LF, CR LF or CR.
+func (p place) advance(src []byte, at int) place {
+	part := src[p.at:at]
+	if bytes.IndexByte(part, '\r') < 0 {
+		if n := bytes.Count(part, newline); n > 0 {
+			p.line += n
+			p.col = 0
+			part = part[bytes.LastIndexByte(part, '\n'):]
+		}
+		return place{at, p.line, p.col + len(part)}
+	}
+	for k := p.at; k < at; k++ {
+		p.col++
 		if src[k] == '\n' || src[k] == '\r' && (k+1 >= len(src) || src[k+1] != '\n') {
-			line++
-			start = k + 1
+			p.line++
+			p.col = 1
 		}
 	}
-	return line, at - start + 1
+	p.at = at
+	return p
+}
+
+var newline = []byte{'\n'}
+
+// position returns line and column of an offset, both from 1. Offsets that grow cost as much as the document is long, together.
+func (t *tree) position(at int) (line, col int) {
+	at = min(at, len(t.src))
+	if at < t.last.at {
+		t.last = t.from
+	}
+	t.last = t.last.advance(t.src, max(at, t.last.at))
+	return t.last.line, t.last.col
 }

@@ -15,7 +15,7 @@ import (
 type encoder struct {
 	b     []byte
 	start int
-	open  [maxDepth]string // names of the open elements
+	open  [32]string // names of the open elements
 	depth int
 	fault *Fault
 }

@@ -56,7 +56,7 @@ func FuzzValidate(f *testing.F) {
 	seeds(f, &fednowTransfer, &sepaTransfer, &sepaStatus, &fednowRequest, &fednowHeader, &sepaHeader)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		first, all := Validate(b), ValidateAll(b)
-		if (first == nil) != (len(all) == 0) || len(all) > maxFaults {
+		if (first == nil) != (len(all) == 0) || len(all) > defaultLimits.Faults {
 			t.Fatalf("%v, %v", first, all)
 		}
 	})

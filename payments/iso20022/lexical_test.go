@@ -7,7 +7,7 @@ import (
 
 // Which texts are of which base type; the same was shown with xmllint.
 func TestBaseTypes(t *testing.T) {
-	all := &tables{patterns: []patternDef{nil, {{{set: [2]uint64{^uint64(0), ^uint64(0)}}, {set: [2]uint64{0, 1 << ('Z' - 64)}, min: 1, max: 1}}}}}
+	all := &tables{patterns: []patternDef{{}, {".*Z", [][]atomDef{{{set: [2]uint64{^uint64(0), ^uint64(0)}}, {set: [2]uint64{0, 1 << ('Z' - 64)}, min: 1, max: 1}}}}}}
 	free := facetDef{minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1}
 	for _, c := range []struct {
 		base           base
@@ -138,7 +138,7 @@ func TestValidateAll(t *testing.T) {
 		t.Error("Validate found nothing")
 	}
 	many := strings.Replace(doc, "<GrpHdr>", strings.Repeat("<Foo></Foo>", 500)+"<GrpHdr>", 1)
-	if n := len(ValidateAll([]byte(many))); n != maxFaults {
+	if n := len(ValidateAll([]byte(many))); n != defaultLimits.Faults {
 		t.Errorf("%d faults reported", n)
 	}
 }

@@ -2,16 +2,6 @@ package iso20022
 
 import "bytes"
 
-// Limits of a document, checked while scanning it. Deepest nesting in the ISO schemas is 16 below the document, and a message with
-// one transaction has a few hundred elements.
-const (
-	maxSizeBytes  = 1 << 20
-	maxDepth      = 32
-	maxElements   = 10_000
-	maxAttributes = 16 // of one element, namespace declarations included
-	maxBindings   = 256
-)
-
 // tree is a scanned document: its elements in document order, as offsets into the bytes it was read from. Nothing is copied.
 type tree struct {
 	src      []byte
@@ -20,6 +10,10 @@ type tree struct {
 	uris     [][]byte  // namespace names met; index 0 is no namespace
 	bindings []binding // namespace declarations met; index 0 is unused, 1 is the prefix xml
 	scope    []uint16  // while scanning: bindings in force, innermost last
+	open     []uint32  // while scanning: elements not closed yet
+	names    []byte    // what uris are slices of
+	from     place     // where the document's text begins in src
+	last     place     // that position found last
 }
 
 // node is one element.
@@ -67,6 +61,9 @@ const (
 
 var xmlNamespaceBytes = []byte(xmlNamespace)
 
+// maxOffset is the largest that a node holds.
+const maxOffset = 1<<32 - 1
+
 // Fixed indexes of tree.uris.
 const (
 	noNamespace = iota
@@ -87,22 +84,21 @@ func (t *tree) attributes(i uint32) []attr {
 // scanner fills a tree from bytes.
 type scanner struct {
 	*tree
-	pos   int
-	open  [maxDepth]uint32 // elements not closed yet
-	depth int
-	fault *Fault
+	limits Limits
+	pos    int
+	fault  *Fault
 }
 
 // scan reads src strictly as UTF-8 XML 1.0 with namespaces. It refuses everything a payment message does not need: a DOCTYPE,
-// entities beyond the five, processing instructions, other encodings and versions, and whatever follows the root but white space.
-func (t *tree) scan(src []byte) *Fault {
-	t.src = src
-	t.nodes, t.attrs = t.nodes[:0], t.attrs[:0]
-	t.uris = append(t.uris[:0], nil, xmlNamespaceBytes)
-	t.bindings, t.scope = append(t.bindings[:0], binding{}, binding{ns: uriXML}), t.scope[:0]
-	s := scanner{tree: t}
-	if len(src) > maxSizeBytes {
-		s.fail(0, "xml.size", "larger than 1 MiB")
+// entities beyond the five, processing instructions, other encodings and versions, and whatever follows the root but white space and
+// comments.
+func (t *tree) scan(src []byte) *Fault { return t.scanWithin(src, Limits{}) }
+
+func (t *tree) scanWithin(src []byte, limits Limits) *Fault {
+	t.reset(src)
+	s := scanner{tree: t, limits: limits.withDefaults()}
+	if int64(len(src)) > min(s.limits.SizeBytes, maxOffset) {
+		s.fail(0, "xml.size", "more octets than the limit")
 		return s.fault
 	}
 	if s.prolog() && s.elements() {
@@ -111,13 +107,23 @@ func (t *tree) scan(src []byte) *Fault {
 	return s.fault
 }
 
+// reset empties the tree for a document.
+func (t *tree) reset(src []byte) {
+	t.src = src
+	t.nodes, t.attrs, t.names = t.nodes[:0], t.attrs[:0], t.names[:0]
+	t.uris = append(t.uris[:0], nil, xmlNamespaceBytes)
+	t.bindings, t.scope, t.open = append(t.bindings[:0], binding{}, binding{ns: uriXML}), t.scope[:0], t.open[:0]
+	t.from = place{line: 1, col: 1}
+	t.last = t.from
+}
+
 // fail records the fault and returns false.
 func (s *scanner) fail(at int, rule, text string) bool {
 	path := "/"
-	if s.depth > 0 {
-		path = s.path(s.open[s.depth-1])
+	if n := len(s.open); n > 0 {
+		path = s.path(s.open[n-1])
 	}
-	line, col := position(s.src, at)
+	line, col := s.position(at)
 	s.fault = &Fault{Path: path, Rule: rule, Text: text, Line: line, Col: col}
 	return false
 }
@@ -217,59 +223,60 @@ func (s *scanner) declaration() bool {
 	return true
 }
 
+// epilog reads white space and comments up to the end.
 func (s *scanner) epilog() bool {
-	s.space()
-	if s.pos < len(s.src) {
-		return s.fail(s.pos, "xml.trailing", "something follows the root element")
+	for {
+		s.space()
+		switch {
+		case s.pos >= len(s.src):
+			return true
+		case s.has("<!--"):
+			if !s.comment() {
+				return false
+			}
+		default:
+			return s.fail(s.pos, "xml.trailing", "something follows the root element")
+		}
 	}
-	return true
 }
 
 // elements reads the root with all it holds.
 func (s *scanner) elements() bool {
-	for {
-		switch {
-		case s.has("</"):
-			if !s.endTag() {
-				return false
-			}
-			if s.depth == 0 {
-				return true
-			}
-		case s.has("<!--"):
-			s.mark(hasComment)
-			if !s.comment() {
-				return false
-			}
-		case s.has("<![CDATA["):
-			if !s.cdata() {
-				return false
-			}
-		case s.has("<!"):
-			return s.fail(s.pos, "xml.doctype", "declarations are not accepted")
-		case s.has("<?"):
-			return s.fail(s.pos, "xml.instruction", "processing instructions are not accepted")
-		default:
-			closed, ok := s.startTag()
-			if !ok {
-				return false
-			}
-			if closed && s.depth == 0 {
-				return true
-			}
+	for s.markup() {
+		if len(s.open) == 0 {
+			return true
 		}
 		if !s.text() {
 			return false
 		}
 	}
+	return false
+}
+
+// markup reads one tag, comment or CDATA section.
+func (s *scanner) markup() bool {
+	switch {
+	case s.has("</"):
+		return s.endTag()
+	case s.has("<!--"):
+		s.mark(hasComment)
+		return s.comment()
+	case s.has("<![CDATA["):
+		return s.cdata()
+	case s.has("<!"):
+		return s.fail(s.pos, "xml.doctype", "declarations are not accepted")
+	case s.has("<?"):
+		return s.fail(s.pos, "xml.instruction", "processing instructions are not accepted")
+	}
+	return s.startTag()
 }
 
 // mark sets a flag of the innermost open element.
-func (s *scanner) mark(flag uint8) { s.nodes[s.open[s.depth-1]].flags |= flag }
+func (s *scanner) mark(flag uint8) { s.nodes[s.open[len(s.open)-1]].flags |= flag }
 
 // text reads character data up to the next markup.
 func (s *scanner) text() bool {
-	n := &s.nodes[s.open[s.depth-1]]
+	n := &s.nodes[s.open[len(s.open)-1]]
 	for s.pos < len(s.src) {
 		switch c := s.src[s.pos]; {
 		case textPlain[c]:
@@ -286,10 +293,13 @@ func (s *scanner) text() bool {
 			n.flags |= hasLineEnd
 			s.pos++
 		case c == '&':
-			if !s.reference() {
+			r, ok := s.reference()
+			if !ok {
 				return false
 			}
-			n.flags |= hasText | hasReference
+			if n.flags |= hasReference; r > ' ' || !isSpace(byte(r)) {
+				n.flags |= hasText
+			}
 		case c == '>':
 			if s.pos >= 2 && s.src[s.pos-1] == ']' && s.src[s.pos-2] == ']' && s.pos-2 >= int(n.textAt) {
 				return s.fail(s.pos-2, "xml.text", "]]> in text")
@@ -345,10 +355,10 @@ func (s *scanner) cdata() bool {
 
 // endTag reads </name> and closes the innermost element.
 func (s *scanner) endTag() bool {
-	if s.depth == 0 {
+	if len(s.open) == 0 {
 		return s.fail(s.pos, "xml.root", "no element")
 	}
-	i := s.open[s.depth-1]
+	i := s.open[len(s.open)-1]
 	n := &s.nodes[i]
 	n.textEnd = uint32(s.pos)
 	tag := s.src[n.start+1 : n.nameEnd] // with its prefix
@@ -371,7 +381,7 @@ func (s *scanner) close(i uint32) {
 	n := &s.nodes[i]
 	n.end = uint32(s.pos)
 	n.skip = uint32(len(s.nodes))
-	s.depth--
+	s.open = s.open[:len(s.open)-1]
 	for len(s.scope) > 0 && s.bindings[s.scope[len(s.scope)-1]].node == i {
 		s.scope = s.scope[:len(s.scope)-1]
 	}

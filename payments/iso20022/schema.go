@@ -7,7 +7,7 @@ import "unicode/utf8"
 // tables are schemas compiled to data: every distinct definition once, referring to others by index. Package internal/xsdgen
 // writes them.
 type tables struct {
-	schemas  []schemaDef
+	schemas  []schemaDef  // ordered by namespace
 	patterns []patternDef // index 0 is none
 	facets   []facetDef
 	types    []typeDef
@@ -70,7 +70,10 @@ type facetDef struct {
 }
 
 // patternDef is an XSD pattern as alternatives, each a row of character sets with counts.
-type patternDef [][]atomDef
+type patternDef struct {
+	text string // as the schema has it
+	rows [][]atomDef
+}
 
 type atomDef struct {
 	set      [2]uint64 // of ASCII
@@ -80,8 +83,8 @@ type atomDef struct {
 
 // match reports whether p matches the whole of s. The ISO patterns have at most two atoms of variable length, so that going back
 // costs little.
-func (p patternDef) match(s []byte) bool {
-	for _, row := range p {
+func (p *patternDef) match(s []byte) bool {
+	for _, row := range p.rows {
 		if matchRow(row, s) {
 			return true
 		}
@@ -125,9 +128,16 @@ func (a *atomDef) has(c byte) bool {
 
 // schema returns the definition of a namespace, nil if the tables have none.
 func (t *tables) schema(namespace []byte) *schemaDef {
-	for i := range t.schemas {
-		if t.schemas[i].namespace == string(namespace) {
-			return &t.schemas[i]
+	low, high := 0, len(t.schemas)
+	for low < high {
+		mid := (low + high) / 2
+		switch s := &t.schemas[mid]; {
+		case s.namespace == string(namespace):
+			return s
+		case s.namespace < string(namespace):
+			low = mid + 1
+		default:
+			high = mid
 		}
 	}
 	return nil

@@ -2,1025 +2,4749 @@
 
 package iso20022
 
-// isoTables hold head.001.001.01, head.001.001.02, pacs.002.001.10, pacs.008.001.08, pacs.028.001.03.
+// isoTables hold 104 schemas: 1350 types and 29 patterns, each once however many schemas have it.
 var isoTables = tables{
 	schemas: []schemaDef{
-		{namespace: "urn:iso:std:iso:20022:tech:xsd:head.001.001.01", root: "AppHdr", typ: 42},
-		{namespace: "urn:iso:std:iso:20022:tech:xsd:head.001.001.02", root: "AppHdr", typ: 69},
-		{namespace: "urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10", root: "Document", typ: 177},
-		{namespace: "urn:iso:std:iso:20022:tech:xsd:pacs.008.001.08", root: "Document", typ: 207},
-		{namespace: "urn:iso:std:iso:20022:tech:xsd:pacs.028.001.03", root: "Document", typ: 211},
+		{"urn:iso:std:iso:20022:tech:xsd:acmt.022.001.02", "Document", 51},
+		{"urn:iso:std:iso:20022:tech:xsd:acmt.023.001.02", "Document", 54},
+		{"urn:iso:std:iso:20022:tech:xsd:acmt.024.001.02", "Document", 61},
+		{"urn:iso:std:iso:20022:tech:xsd:admi.002.001.01", "Document", 66},
+		{"urn:iso:std:iso:20022:tech:xsd:admi.004.001.02", "Document", 71},
+		{"urn:iso:std:iso:20022:tech:xsd:admi.006.001.01", "Document", 89},
+		{"urn:iso:std:iso:20022:tech:xsd:admi.007.001.01", "Document", 95},
+		{"urn:iso:std:iso:20022:tech:xsd:admi.011.001.01", "Document", 99},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.025.001.05", "Document", 122},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.026.001.07", "Document", 235},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.028.001.09", "Document", 243},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.029.001.03", "Document", 343},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.029.001.09", "Document", 380},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.029.001.10", "Document", 397},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.035.001.05", "Document", 402},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.052.001.02", "Document", 502},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.052.001.08", "Document", 616},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.053.001.02", "Document", 619},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.053.001.04", "Document", 672},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.053.001.08", "Document", 675},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.054.001.02", "Document", 678},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.054.001.04", "Document", 681},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.054.001.08", "Document", 684},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.055.001.08", "Document", 695},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.055.001.09", "Document", 700},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.056.001.01", "Document", 709},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.056.001.08", "Document", 713},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.056.001.09", "Document", 717},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.060.001.05", "Document", 729},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.087.001.07", "Document", 741},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.110.001.01", "Document", 799},
+		{"urn:iso:std:iso:20022:tech:xsd:camt.111.001.01", "Document", 823},
+		{"urn:iso:std:iso:20022:tech:xsd:head.001.001.01", "AppHdr", 833},
+		{"urn:iso:std:iso:20022:tech:xsd:head.001.001.02", "AppHdr", 837},
+		{"urn:iso:std:iso:20022:tech:xsd:head.001.001.03", "AppHdr", 839},
+		{"urn:iso:std:iso:20022:tech:xsd:head.001.001.04", "AppHdr", 855},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.03", "Document", 867},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10", "Document", 874},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.11", "Document", 877},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.12", "Document", 881},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.14", "Document", 912},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.002.001.15", "Document", 916},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.003.001.08", "Document", 933},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.004.001.02", "Document", 941},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.004.001.09", "Document", 948},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.004.001.10", "Document", 954},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.004.001.13", "Document", 965},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.007.001.09", "Document", 973},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.007.001.10", "Document", 976},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.008.001.02", "Document", 982},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.008.001.06", "Document", 995},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.008.001.08", "Document", 999},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.008.001.09", "Document", 1003},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.008.001.12", "Document", 1010},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.008.001.13", "Document", 1018},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.009.001.08", "Document", 1025},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.009.001.09", "Document", 1028},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.010.001.03", "Document", 1034},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.028.001.01", "Document", 1043},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.028.001.03", "Document", 1046},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.028.001.04", "Document", 1049},
+		{"urn:iso:std:iso:20022:tech:xsd:pacs.028.001.05", "Document", 1052},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.001.001.03", "Document", 1067},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.001.001.08", "Document", 1076},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.001.001.09", "Document", 1084},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.001.001.10", "Document", 1095},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.001.001.11", "Document", 1100},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.001.001.12", "Document", 1106},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.002.001.03", "Document", 1111},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.002.001.10", "Document", 1119},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.002.001.11", "Document", 1123},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.002.001.14", "Document", 1130},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.007.001.10", "Document", 1135},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.008.001.02", "Document", 1143},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.008.001.09", "Document", 1149},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.009.001.05", "Document", 1162},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.009.001.08", "Document", 1169},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.010.001.05", "Document", 1179},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.010.001.08", "Document", 1186},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.011.001.05", "Document", 1190},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.011.001.08", "Document", 1194},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.012.001.05", "Document", 1200},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.012.001.08", "Document", 1205},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.013.001.07", "Document", 1213},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.013.001.08", "Document", 1217},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.013.001.10", "Document", 1223},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.013.001.11", "Document", 1231},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.014.001.07", "Document", 1239},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.014.001.08", "Document", 1244},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.014.001.10", "Document", 1251},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.014.001.11", "Document", 1259},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.017.001.01", "Document", 1264},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.017.001.04", "Document", 1267},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.018.001.01", "Document", 1273},
+		{"urn:iso:std:iso:20022:tech:xsd:pain.018.001.04", "Document", 1277},
+		{"urn:iso:std:iso:20022:tech:xsd:reda.066.001.01", "Document", 1296},
+		{"urn:iso:std:iso:20022:tech:xsd:reda.067.001.01", "Document", 1307},
+		{"urn:iso:std:iso:20022:tech:xsd:reda.068.001.01", "Document", 1313},
+		{"urn:iso:std:iso:20022:tech:xsd:reda.069.001.01", "Document", 1321},
+		{"urn:iso:std:iso:20022:tech:xsd:reda.070.001.01", "Document", 1328},
+		{"urn:iso:std:iso:20022:tech:xsd:reda.073.001.01", "Document", 1335},
+		{"urn:iso:std:iso:20022:tech:xsd:remt.001.001.04", "Document", 1342},
+		{"urn:iso:std:iso:20022:tech:xsd:remt.001.001.05", "Document", 1346},
+		{"urn:iso:std:iso:20022:tech:xsd:remt.002.001.02", "Document", 1349},
 	},
 	patterns: []patternDef{
-		{ //
-		},
-		{ // [A-Z]{6,6}[A-Z2-9][A-NP-Z0-9]([A-Z0-9]{3,3}){0,1}
-			{{set: [2]uint64{0x0, 0x7fffffe}, other: false, min: 6, max: 6}, {set: [2]uint64{0x3fc000000000000, 0x7fffffe}, other: false, min: 1, max: 1}, {set: [2]uint64{0x3ff000000000000, 0x7ff7ffe}, other: false, min: 1, max: 1}},
-			{{set: [2]uint64{0x0, 0x7fffffe}, other: false, min: 6, max: 6}, {set: [2]uint64{0x3fc000000000000, 0x7fffffe}, other: false, min: 1, max: 1}, {set: [2]uint64{0x3ff000000000000, 0x7ff7ffe}, other: false, min: 1, max: 1}, {set: [2]uint64{0x3ff000000000000, 0x7fffffe}, other: false, min: 3, max: 3}},
-		},
-		{ // [A-Z]{2,2}
-			{{set: [2]uint64{0x0, 0x7fffffe}, other: false, min: 2, max: 2}},
-		},
-		{ // \+[0-9]{1,3}-[0-9()+\-]{1,30}
-			{{set: [2]uint64{0x80000000000, 0x0}, other: false, min: 1, max: 1}, {set: [2]uint64{0x3ff000000000000, 0x0}, other: false, min: 1, max: 3}, {set: [2]uint64{0x200000000000, 0x0}, other: false, min: 1, max: 1}, {set: [2]uint64{0x3ff2b0000000000, 0x0}, other: false, min: 1, max: 30}},
-		},
-		{ // .*Z
-			{{set: [2]uint64{0xffffffffffffdbff, 0xffffffffffffffff}, other: true, min: 0, max: 0}, {set: [2]uint64{0x0, 0x4000000}, other: false, min: 1, max: 1}},
-		},
-		{ // [a-zA-Z0-9]{4}
-			{{set: [2]uint64{0x3ff000000000000, 0x7fffffe07fffffe}, other: false, min: 4, max: 4}},
-		},
-		{ // [A-Z0-9]{4,4}[A-Z]{2,2}[A-Z0-9]{2,2}([A-Z0-9]{3,3}){0,1}
-			{{set: [2]uint64{0x3ff000000000000, 0x7fffffe}, other: false, min: 4, max: 4}, {set: [2]uint64{0x0, 0x7fffffe}, other: false, min: 2, max: 2}, {set: [2]uint64{0x3ff000000000000, 0x7fffffe}, other: false, min: 2, max: 2}},
-			{{set: [2]uint64{0x3ff000000000000, 0x7fffffe}, other: false, min: 4, max: 4}, {set: [2]uint64{0x0, 0x7fffffe}, other: false, min: 2, max: 2}, {set: [2]uint64{0x3ff000000000000, 0x7fffffe}, other: false, min: 5, max: 5}},
-		},
-		{ // [A-Z0-9]{18,18}[0-9]{2,2}
-			{{set: [2]uint64{0x3ff000000000000, 0x7fffffe}, other: false, min: 18, max: 18}, {set: [2]uint64{0x3ff000000000000, 0x0}, other: false, min: 2, max: 2}},
-		},
-		{ // [A-Z]{2,2}[0-9]{2,2}[a-zA-Z0-9]{1,30}
-			{{set: [2]uint64{0x0, 0x7fffffe}, other: false, min: 2, max: 2}, {set: [2]uint64{0x3ff000000000000, 0x0}, other: false, min: 2, max: 2}, {set: [2]uint64{0x3ff000000000000, 0x7fffffe07fffffe}, other: false, min: 1, max: 30}},
-		},
-		{ // [A-Z]{3,3}
-			{{set: [2]uint64{0x0, 0x7fffffe}, other: false, min: 3, max: 3}},
-		},
-		{ // [0-9]{2}
-			{{set: [2]uint64{0x3ff000000000000, 0x0}, other: false, min: 2, max: 2}},
-		},
-		{ // [0-9]{1,15}
-			{{set: [2]uint64{0x3ff000000000000, 0x0}, other: false, min: 1, max: 15}},
-		},
-		{ // [a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}
-			{{set: [2]uint64{0x3ff000000000000, 0x7e00000000}, other: false, min: 8, max: 8}, {set: [2]uint64{0x200000000000, 0x0}, other: false, min: 1, max: 1}, {set: [2]uint64{0x3ff000000000000, 0x7e00000000}, other: false, min: 4, max: 4}, {set: [2]uint64{0x200000000000, 0x0}, other: false, min: 1, max: 1}, {set: [2]uint64{0x10000000000000, 0x0}, other: false, min: 1, max: 1}, {set: [2]uint64{0x3ff000000000000, 0x7e00000000}, other: false, min: 3, max: 3}, {set: [2]uint64{0x200000000000, 0x0}, other: false, min: 1, max: 1}, {set: [2]uint64{0x300000000000000, 0x600000000}, other: false, min: 1, max: 1}, {set: [2]uint64{0x3ff000000000000, 0x7e00000000}, other: false, min: 3, max: 3}, {set: [2]uint64{0x200000000000, 0x0}, other: false, min: 1, max: 1}, {set: [2]uint64{0x3ff000000000000, 0x7e00000000}, other: false, min: 12, max: 12}},
-		},
+		{"", [][]atomDef{}},
+		{"[A-Z]{2,2}[0-9]{2,2}[a-zA-Z0-9]{1,30}", [][]atomDef{
+			{{[2]uint64{0x0, 0x7fffffe}, false, 2, 2}, {[2]uint64{0x3ff000000000000, 0x0}, false, 2, 2}, {[2]uint64{0x3ff000000000000, 0x7fffffe07fffffe}, false, 1, 30}},
+		}},
+		{"[A-Z]{6,6}[A-Z2-9][A-NP-Z0-9]([A-Z0-9]{3,3}){0,1}", [][]atomDef{
+			{{[2]uint64{0x0, 0x7fffffe}, false, 6, 6}, {[2]uint64{0x3fc000000000000, 0x7fffffe}, false, 1, 1}, {[2]uint64{0x3ff000000000000, 0x7ff7ffe}, false, 1, 1}},
+			{{[2]uint64{0x0, 0x7fffffe}, false, 6, 6}, {[2]uint64{0x3fc000000000000, 0x7fffffe}, false, 1, 1}, {[2]uint64{0x3ff000000000000, 0x7ff7ffe}, false, 1, 1}, {[2]uint64{0x3ff000000000000, 0x7fffffe}, false, 3, 3}},
+		}},
+		{"[A-Z]{2,2}", [][]atomDef{
+			{{[2]uint64{0x0, 0x7fffffe}, false, 2, 2}},
+		}},
+		{"\\+[0-9]{1,3}-[0-9()+\\-]{1,30}", [][]atomDef{
+			{{[2]uint64{0x80000000000, 0x0}, false, 1, 1}, {[2]uint64{0x3ff000000000000, 0x0}, false, 1, 3}, {[2]uint64{0x200000000000, 0x0}, false, 1, 1}, {[2]uint64{0x3ff2b0000000000, 0x0}, false, 1, 30}},
+		}},
+		{"[a-zA-Z0-9]{1,4}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x7fffffe07fffffe}, false, 1, 4}},
+		}},
+		{"[A-Z0-9]{4,4}[A-Z]{2,2}[A-Z0-9]{2,2}([A-Z0-9]{3,3}){0,1}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x7fffffe}, false, 4, 4}, {[2]uint64{0x0, 0x7fffffe}, false, 2, 2}, {[2]uint64{0x3ff000000000000, 0x7fffffe}, false, 2, 2}},
+			{{[2]uint64{0x3ff000000000000, 0x7fffffe}, false, 4, 4}, {[2]uint64{0x0, 0x7fffffe}, false, 2, 2}, {[2]uint64{0x3ff000000000000, 0x7fffffe}, false, 5, 5}},
+		}},
+		{"[A-Z0-9]{18,18}[0-9]{2,2}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x7fffffe}, false, 18, 18}, {[2]uint64{0x3ff000000000000, 0x0}, false, 2, 2}},
+		}},
+		{"[a-zA-Z0-9]{4}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x7fffffe07fffffe}, false, 4, 4}},
+		}},
+		{"[a-f0-9]{8}-[a-f0-9]{4}-4[a-f0-9]{3}-[89ab][a-f0-9]{3}-[a-f0-9]{12}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x7e00000000}, false, 8, 8}, {[2]uint64{0x200000000000, 0x0}, false, 1, 1}, {[2]uint64{0x3ff000000000000, 0x7e00000000}, false, 4, 4}, {[2]uint64{0x200000000000, 0x0}, false, 1, 1}, {[2]uint64{0x10000000000000, 0x0}, false, 1, 1}, {[2]uint64{0x3ff000000000000, 0x7e00000000}, false, 3, 3}, {[2]uint64{0x200000000000, 0x0}, false, 1, 1}, {[2]uint64{0x300000000000000, 0x600000000}, false, 1, 1}, {[2]uint64{0x3ff000000000000, 0x7e00000000}, false, 3, 3}, {[2]uint64{0x200000000000, 0x0}, false, 1, 1}, {[2]uint64{0x3ff000000000000, 0x7e00000000}, false, 12, 12}},
+		}},
+		{"[0-9]{1,3}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 1, 3}},
+		}},
+		{"[BEOVW]{1,1}[0-9]{2,2}|DUM", [][]atomDef{
+			{{[2]uint64{0x0, 0xc08024}, false, 1, 1}, {[2]uint64{0x3ff000000000000, 0x0}, false, 2, 2}},
+			{{[2]uint64{0x0, 0x10}, false, 1, 1}, {[2]uint64{0x0, 0x200000}, false, 1, 1}, {[2]uint64{0x0, 0x2000}, false, 1, 1}},
+		}},
+		{"[A-Z]{3,3}", [][]atomDef{
+			{{[2]uint64{0x0, 0x7fffffe}, false, 3, 3}},
+		}},
+		{"[0-9]{2}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 2, 2}},
+		}},
+		{"[0-9]{1,15}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 1, 15}},
+		}},
+		{"[+]{0,1}[0-9]{1,15}", [][]atomDef{
+			{{[2]uint64{0x80000000000, 0x0}, false, 0, 1}, {[2]uint64{0x3ff000000000000, 0x0}, false, 1, 15}},
+		}},
+		{"[A-Z0-9]{12,12}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x7fffffe}, false, 12, 12}},
+		}},
+		{"[0-9]{1,5}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 1, 5}},
+		}},
+		{"[\\+]{0,1}[0-9]{1,15}", [][]atomDef{
+			{{[2]uint64{0x80000000000, 0x0}, false, 0, 1}, {[2]uint64{0x3ff000000000000, 0x0}, false, 1, 15}},
+		}},
+		{"[0-9]{8,28}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 8, 28}},
+		}},
+		{"[0-9]{2,3}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 2, 3}},
+		}},
+		{"[0-9]{3}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 3, 3}},
+		}},
+		{"[0-9]", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 1, 1}},
+		}},
+		{"[0-9]{3,4}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 3, 4}},
+		}},
+		{"[A-Z]{2,2}[A-Z0-9]{9,9}[0-9]{1,1}", [][]atomDef{
+			{{[2]uint64{0x0, 0x7fffffe}, false, 2, 2}, {[2]uint64{0x3ff000000000000, 0x7fffffe}, false, 9, 9}, {[2]uint64{0x3ff000000000000, 0x0}, false, 1, 1}},
+		}},
+		{"[a-z]{2,2}", [][]atomDef{
+			{{[2]uint64{0x0, 0x7fffffe00000000}, false, 2, 2}},
+		}},
+		{".*Z", [][]atomDef{
+			{{[2]uint64{0xffffffffffffdbff, 0xffffffffffffffff}, true, 0, 0}, {[2]uint64{0x0, 0x4000000}, false, 1, 1}},
+		}},
+		{"([0-9A-F][0-9A-F]){32}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x7e}, false, 64, 64}},
+		}},
+		{"[0-9a-fA-F]+", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x7e0000007e}, false, 1, 0}},
+		}},
+		{"[0-9]{4,4}", [][]atomDef{
+			{{[2]uint64{0x3ff000000000000, 0x0}, false, 4, 4}},
+		}},
 	},
 	facets: []facetDef{
-		0:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ADDR", "PBOX", "HOME", "BIZZ", "MLTO", "DLVY"}},
-		1:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 1},
-		2:  {base: baseString, minLength: 1, maxLength: 5, totalDigits: -1, fractionDigits: -1},
-		3:  {base: baseString, minLength: 1, maxLength: 35, totalDigits: -1, fractionDigits: -1},
-		4:  {base: baseString, minLength: 1, maxLength: 140, totalDigits: -1, fractionDigits: -1},
-		5:  {base: baseString, minLength: 1, maxLength: 70, totalDigits: -1, fractionDigits: -1},
-		6:  {base: baseString, minLength: 1, maxLength: 16, totalDigits: -1, fractionDigits: -1},
-		7:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 2},
-		8:  {base: baseString, minLength: 1, maxLength: 4, totalDigits: -1, fractionDigits: -1},
-		9:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
-		10: {base: baseDate, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
-		11: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"DOCT", "MIST", "MISS", "MADM"}},
-		12: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 3},
-		13: {base: baseString, minLength: 1, maxLength: 2048, totalDigits: -1, fractionDigits: -1},
-		14: {base: baseDateTime, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 4},
-		15: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CODU", "COPY", "DUPL"}},
-		16: {base: baseBoolean, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
-		17: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 5},
-		18: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 6},
-		19: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 7},
-		20: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"DOCT", "MADM", "MISS", "MIST", "MIKS"}},
-		21: {base: baseString, minLength: 1, maxLength: 128, totalDigits: -1, fractionDigits: -1},
-		22: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"LETT", "MAIL", "PHON", "FAXX", "CELL"}},
-		23: {base: baseDateTime, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
-		24: {base: baseString, minLength: 1, maxLength: 350, totalDigits: -1, fractionDigits: -1},
-		25: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 8},
-		26: {base: baseString, minLength: 1, maxLength: 34, totalDigits: -1, fractionDigits: -1},
-		27: {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 18, fractionDigits: 5, notNegative: true},
-		28: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 9},
-		29: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"YEAR", "MNTH", "QURT", "MIAN", "WEEK", "DAIL", "ADHO", "INDA", "FRTN"}},
-		30: {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 18, fractionDigits: 17},
-		31: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 10},
-		32: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"RTGS", "RTNS", "MPNS", "BOOK"}},
-		33: {base: baseString, minLength: 1, maxLength: 3, totalDigits: -1, fractionDigits: -1},
-		34: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CRDT", "DBIT"}},
-		35: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"RADM", "RPIN", "FXDR", "DISP", "PUOR", "SCOR"}},
-		36: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 11},
-		37: {base: baseString, minLength: 1, maxLength: 105, totalDigits: -1, fractionDigits: -1},
-		38: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 12},
-		39: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"INDA", "INGA", "COVE", "CLRG"}},
-		40: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"HIGH", "NORM"}},
-		41: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"FRST", "RCUR", "FNAL", "OOFF", "RPRE"}},
-		42: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CHK", "TRF", "DD", "TRA"}},
-		43: {base: baseString, minLength: 1, maxLength: 1025, totalDigits: -1, fractionDigits: -1},
-		44: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MSIN", "CNFA", "DNFA", "CINV", "CREN", "DEBN", "HIRI", "SBIN", "CMCN", "SOAC", "DISP", "BOLD", "VCHR", "AROI", "TSUT", "PUOR"}},
-		45: {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 18, fractionDigits: 0},
-		46: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MM01", "MM02", "MM03", "MM04", "MM05", "MM06", "MM07", "MM08", "MM09", "MM10", "MM11", "MM12", "QTR1", "QTR2", "QTR3", "QTR4", "HLF1", "HLF2"}},
-		47: {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 11, fractionDigits: 10},
-		48: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"DEBT", "CRED", "SHAR", "SLEV"}},
-		49: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"URGT", "HIGH", "NORM"}},
-		50: {base: baseTime, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
-		51: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CHQB", "HOLD", "PHOB", "TELB"}},
-		52: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"PHOA", "TELA"}},
-		53: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CRED", "DEBT", "BOTH"}},
-		54: {base: baseString, minLength: 1, maxLength: 10, totalDigits: -1, fractionDigits: -1},
-		55: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"FAXI", "EDIC", "URID", "EMAL", "POST", "SMSM"}},
+		0:   {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 1},
+		1:   {base: baseString, minLength: 1, maxLength: 34, totalDigits: -1, fractionDigits: -1},
+		2:   {base: baseString, minLength: 1, maxLength: 4, totalDigits: -1, fractionDigits: -1},
+		3:   {base: baseString, minLength: 1, maxLength: 35, totalDigits: -1, fractionDigits: -1},
+		4:   {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ADDR", "PBOX", "HOME", "BIZZ", "MLTO", "DLVY"}},
+		5:   {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 2},
+		6:   {base: baseString, minLength: 1, maxLength: 5, totalDigits: -1, fractionDigits: -1},
+		7:   {base: baseString, minLength: 1, maxLength: 140, totalDigits: -1, fractionDigits: -1},
+		8:   {base: baseString, minLength: 1, maxLength: 70, totalDigits: -1, fractionDigits: -1},
+		9:   {base: baseString, minLength: 1, maxLength: 16, totalDigits: -1, fractionDigits: -1},
+		10:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 3},
+		11:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"DOCT", "MIST", "MISS", "MADM"}},
+		12:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 4},
+		13:  {base: baseString, minLength: 1, maxLength: 2048, totalDigits: -1, fractionDigits: -1},
+		14:  {base: baseDate, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
+		15:  {base: baseDateTime, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
+		16:  {base: baseString, minLength: 1, maxLength: 350, totalDigits: -1, fractionDigits: -1},
+		17:  {base: baseBoolean, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
+		18:  {base: baseString, minLength: 1, maxLength: 20000, totalDigits: -1, fractionDigits: -1},
+		19:  {base: baseString, minLength: 1, maxLength: 4, totalDigits: -1, fractionDigits: -1, pattern: 5},
+		20:  {base: baseString, minLength: 1, maxLength: 1000, totalDigits: -1, fractionDigits: -1},
+		21:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 6},
+		22:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 7},
+		23:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 8},
+		24:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 9},
+		25:  {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 18, fractionDigits: 5, notNegative: true},
+		26:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 10},
+		27:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"BDT", "BCT", "CDT", "CCT", "CHK", "BKT", "DCP", "CCP", "RTI", "CAN"}},
+		28:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 11},
+		29:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 12},
+		30:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"DOCT", "MADM", "MISS", "MIST", "MIKS"}},
+		31:  {base: baseString, minLength: 1, maxLength: 128, totalDigits: -1, fractionDigits: -1},
+		32:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"LETT", "MAIL", "PHON", "FAXX", "CELL"}},
+		33:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"YEAR", "MNTH", "QURT", "MIAN", "WEEK", "DAIL", "ADHO", "INDA", "FRTN"}},
+		34:  {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 18, fractionDigits: 17},
+		35:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 13},
+		36:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"RTGS", "RTNS", "MPNS", "BOOK"}},
+		37:  {base: baseString, minLength: 1, maxLength: 3, totalDigits: -1, fractionDigits: -1},
+		38:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CRDT", "DBIT"}},
+		39:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"RADM", "RPIN", "FXDR", "DISP", "PUOR", "SCOR"}},
+		40:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"INDA", "INGA", "COVE", "CLRG"}},
+		41:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"HIGH", "NORM"}},
+		42:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"FRST", "RCUR", "FNAL", "OOFF", "RPRE"}},
+		43:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CHK", "TRF", "DD", "TRA"}},
+		44:  {base: baseString, minLength: 1, maxLength: 1025, totalDigits: -1, fractionDigits: -1},
+		45:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MSIN", "CNFA", "DNFA", "CINV", "CREN", "DEBN", "HIRI", "SBIN", "CMCN", "SOAC", "DISP", "BOLD", "VCHR", "AROI", "TSUT", "PUOR"}},
+		46:  {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 18, fractionDigits: 0},
+		47:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MM01", "MM02", "MM03", "MM04", "MM05", "MM06", "MM07", "MM08", "MM09", "MM10", "MM11", "MM12", "QTR1", "QTR2", "QTR3", "QTR4", "HLF1", "HLF2"}},
+		48:  {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 11, fractionDigits: 10},
+		49:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MS01", "MS02", "MS03", "MS04", "MS05", "MS06", "MS07", "MS08", "MS09", "MS10", "MS11", "MS12", "MS13", "MS14", "MS15", "MS16", "MS17", "NARR"}},
+		50:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"IN01", "IN02", "IN03", "IN04", "IN05", "IN06", "IN07", "IN08", "IN09", "IN10", "IN11", "IN12", "IN13", "IN14", "IN15", "IN16", "IN17", "IN18", "IN19", "MM20", "MM21", "MM22", "MM25", "MM26", "MM27", "MM28", "MM29", "MM30", "MM31", "MM32", "IN33", "MM34", "MM35", "IN36", "IN37", "IN38", "IN39", "NARR"}},
+		51:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"DEBT", "CRED", "SHAR", "SLEV"}},
+		52:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"PHOA", "TELA"}},
+		53:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CHQB", "HOLD", "PHOB", "TELB"}},
+		54:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CASH", "CHAR", "COMM", "TAXE", "CISH", "TRAS", "SACC", "CACC", "SVGS", "ONDP", "MGLD", "NREX", "MOMA", "LOAN", "SLRY", "ODFT"}},
+		55:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"YEAR", "MNTH", "QURT", "MIAN", "WEEK", "DAIL", "ADHO", "INDA"}},
+		56:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"RJCR", "ACCR", "PDCR"}},
+		57:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"LEGL", "AGNT", "CUST"}},
+		58:  {base: baseString, minLength: 1, maxLength: 105, totalDigits: -1, fractionDigits: -1},
+		59:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"BRKF", "COMM"}},
+		60:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CNCL", "MODI", "IPAY", "ICOV", "MCOV", "INFO", "CONF", "CWFW", "MWFW", "UWFW", "PECR", "PDCR", "RJCR", "SMTC", "SMTI", "CHRG", "PURP", "IDUP"}},
+		61:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"UM01", "UM02", "UM03", "UM04", "UM05", "UM06", "UM07", "UM08", "UM09", "UM10", "UM11", "UM12", "UM13", "UM14", "UM15", "UM16", "UM17", "UM18", "UM19", "UM20", "UM21", "UM22", "UM23", "UM24", "UM25", "UM26", "UM27"}},
+		62:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 14},
+		63:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"PACR", "RJCR", "ACCR", "PDCR"}},
+		64:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ACTC", "RJCT", "PDNG", "ACCP", "ACSP", "ACSC", "ACCR", "ACWC"}},
+		65:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"FRST", "RCUR", "FNAL", "OOFF"}},
+		66:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MSIN", "CNFA", "DNFA", "CINV", "CREN", "DEBN", "HIRI", "SBIN", "CMCN", "SOAC", "DISP", "BOLD", "VCHR", "AROI", "TSUT"}},
+		67:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"FIXE", "USGB", "VARI"}},
+		68:  {base: baseBase64Binary, minLength: 1, maxLength: 10240, totalDigits: -1, fractionDigits: -1},
+		69:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"INDY", "OVRN"}},
+		70:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CODU", "COPY", "DUPL"}},
+		71:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"XPCD", "OPAV", "ITAV", "CLAV", "FWAV", "CLBD", "ITBD", "OPBD", "PRCD", "INFO"}},
+		72:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 15},
+		73:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"BOOK", "PDNG", "INFO"}},
+		74:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"FAXI", "EDIC", "URID", "EMAL", "POST", "SMSM"}},
+		75:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 16},
+		76:  {base: baseString, minLength: 1, maxLength: 500, totalDigits: -1, fractionDigits: -1},
+		77:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 17},
+		78:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 18},
+		79:  {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 18, fractionDigits: 17, notNegative: true},
+		80:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 19},
+		81:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 20},
+		82:  {base: baseGYearMonth, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
+		83:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 21},
+		84:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 22},
+		85:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"PRST", "BYPS", "UNRD", "NCSC"}},
+		86:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 23},
+		87:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"OPOI", "MERC", "ACCP", "ITAG", "ACQR", "CISS", "DLIS"}},
+		88:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MERC", "ACCP", "ITAG", "ACQR", "CISS", "TAXH"}},
+		89:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"TAGC", "PHYS", "BRCD", "MGST", "CICC", "DFLE", "CTLS", "ECTL"}},
+		90:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MNSG", "NPIN", "FCPN", "FEPN", "FDSG", "FBIO", "MNVR", "FBIG", "APKI", "PKIS", "CHDT", "SCEC"}},
+		91:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"OFLN", "ONLN", "SMON"}},
+		92:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MDSP", "CDSP"}},
+		93:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"SOFT", "EMVK", "EMVO", "MRIT", "CHIT", "SECM", "PEDV"}},
+		94:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"AGGR", "DCCV", "GRTT", "INSP", "LOYT", "NRES", "PUCO", "RECP", "SOAF", "UNAF", "VCAU"}},
+		95:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"DISC", "PREM", "PARV"}},
+		96:  {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 18, fractionDigits: 13, notNegative: true},
+		97:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 24},
+		98:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ATTD", "SATT", "UATT"}},
+		99:  {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MERC", "PRIV", "PUBL"}},
+		100: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MAIL", "TLPH", "ECOM", "TVPY"}},
+		101: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 25},
+		102: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"UKNW", "BYPS", "NPIN", "FPIN", "CPSG", "PPSG", "MANU", "MERC", "SCRT", "SNCT", "SCNL"}},
+		103: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ICCD", "AGNT", "MERC"}},
+		104: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"PIEC", "TONS", "FOOT", "GBGA", "USGA", "GRAM", "INCH", "KILO", "PUND", "METR", "CMET", "MMET", "LITR", "CELI", "MILI", "GBOU", "USOU", "GBQA", "USQA", "GBPI", "USPI", "MILE", "KMET", "YARD", "SQKI", "HECT", "ARES", "SMET", "SCMT", "SMIL", "SQMI", "SQYA", "SQFO", "SQIN", "ACRE"}},
+		105: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CUST", "DUPL", "AGNT", "CURR", "UPAY", "CUTA"}},
+		106: {base: baseTime, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
+		107: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ALLL", "CHNG", "MODF"}},
+		108: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CRED", "DEBT", "BOTH"}},
+		109: {base: baseGYear, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
+		110: {base: baseDecimal, minLength: -1, maxLength: -1, totalDigits: 3, fractionDigits: 0},
+		111: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"EDIC", "EMAL", "FAXI", "POST", "SMSM", "URID"}},
+		112: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1},
+		113: {base: baseBase64Binary, minLength: 1, maxLength: 10485760, totalDigits: -1, fractionDigits: -1},
+		114: {base: baseString, minLength: 1, maxLength: 52, totalDigits: -1, fractionDigits: -1},
+		115: {base: baseDateTime, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 26},
+		116: {base: baseString, minLength: 1, maxLength: 256, totalDigits: -1, fractionDigits: -1},
+		117: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MAIL", "FAXX", "LETT", "CELL", "ONLI", "PHON"}},
+		118: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ACTC", "RCVD", "PART", "RJCT", "PDNG", "ACCP", "ACSP", "ACSC", "ACWC"}},
+		119: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ACTC", "RJCT", "PDNG", "ACCP", "ACSP", "ACSC", "ACWC"}},
+		120: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 27},
+		121: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"AUTH", "FDET", "FSUM", "ILEV"}},
+		122: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"URGT", "HIGH", "NORM"}},
+		123: {base: baseString, minLength: 1, maxLength: 10, totalDigits: -1, fractionDigits: -1},
+		124: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"INDA", "INGA", "CLRG"}},
+		125: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 28},
+		126: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"PHOB", "TELB"}},
+		127: {base: baseString, minLength: 1, maxLength: 210, totalDigits: -1, fractionDigits: -1},
+		128: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CCHQ", "CCCH", "BCHQ", "DRFT", "ELDR"}},
+		129: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"MLDB", "MLCD", "MLFA", "CRDB", "CRCD", "CRFA", "PUDB", "PUCD", "PUFA", "RGDB", "RGCD", "RGFA"}},
+		130: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"SPOT", "SALE", "AGRD"}},
+		131: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CHK", "TRF", "TRA"}},
+		132: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ADWD", "ADND"}},
+		133: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"DD"}},
+		134: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"RCUR", "OOFF"}},
+		135: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"NEVR", "YEAR", "RATE", "MIAN", "QURT"}},
+		136: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"CHK", "TRF"}},
+		137: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, pattern: 29},
+		138: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"ACPT", "RJCT"}},
+		139: {base: baseString, minLength: -1, maxLength: -1, totalDigits: -1, fractionDigits: -1, enumeration: []string{"FULL", "PAYD"}},
 	},
 	types: []typeDef{
-		0: {name: "AddressType2Code", kind: kindSimple, facets: 0},
-		1: {name: "AnyBICIdentifier", kind: kindSimple, facets: 1},
-		2: {name: "BICFIIdentifier", kind: kindSimple, facets: 1},
-		3: {name: "ExternalClearingSystemIdentification1Code", kind: kindSimple, facets: 2},
-		4: {name: "Max35Text", kind: kindSimple, facets: 3},
-		5: {name: "ClearingSystemIdentification2Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 3, min: 1, max: 1},    // ExternalClearingSystemIdentification1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		6: {name: "ClearingSystemMemberIdentification2", kind: kindSequence, elems: []elemDef{
-			{name: "ClrSysId", typ: 5, min: 0, max: 1}, // ClearingSystemIdentification2Choice
-			{name: "MmbId", typ: 4, min: 1, max: 1},    // Max35Text
-		}},
-		7:  {name: "Max140Text", kind: kindSimple, facets: 4},
-		8:  {name: "Max70Text", kind: kindSimple, facets: 5},
-		9:  {name: "Max16Text", kind: kindSimple, facets: 6},
-		10: {name: "CountryCode", kind: kindSimple, facets: 7},
-		11: {name: "PostalAddress6", kind: kindSequence, elems: []elemDef{
-			{name: "AdrTp", typ: 0, min: 0, max: 1},       // AddressType2Code
-			{name: "Dept", typ: 8, min: 0, max: 1},        // Max70Text
-			{name: "SubDept", typ: 8, min: 0, max: 1},     // Max70Text
-			{name: "StrtNm", typ: 8, min: 0, max: 1},      // Max70Text
-			{name: "BldgNb", typ: 9, min: 0, max: 1},      // Max16Text
-			{name: "PstCd", typ: 9, min: 0, max: 1},       // Max16Text
-			{name: "TwnNm", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "CtrySubDvsn", typ: 4, min: 0, max: 1}, // Max35Text
-			{name: "Ctry", typ: 10, min: 0, max: 1},       // CountryCode
-			{name: "AdrLine", typ: 8, min: 0, max: 7},     // Max70Text
-		}},
-		12: {name: "ExternalFinancialInstitutionIdentification1Code", kind: kindSimple, facets: 8},
-		13: {name: "FinancialIdentificationSchemeName1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 12, min: 1, max: 1},   // ExternalFinancialInstitutionIdentification1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		14: {name: "GenericFinancialIdentification1", kind: kindSequence, elems: []elemDef{
-			{name: "Id", typ: 4, min: 1, max: 1},       // Max35Text
-			{name: "SchmeNm", typ: 13, min: 0, max: 1}, // FinancialIdentificationSchemeName1Choice
-			{name: "Issr", typ: 4, min: 0, max: 1},     // Max35Text
-		}},
-		15: {name: "FinancialInstitutionIdentification8", kind: kindSequence, elems: []elemDef{
-			{name: "BICFI", typ: 2, min: 0, max: 1},       // BICFIIdentifier
-			{name: "ClrSysMmbId", typ: 6, min: 0, max: 1}, // ClearingSystemMemberIdentification2
-			{name: "Nm", typ: 7, min: 0, max: 1},          // Max140Text
-			{name: "PstlAdr", typ: 11, min: 0, max: 1},    // PostalAddress6
-			{name: "Othr", typ: 14, min: 0, max: 1},       // GenericFinancialIdentification1
-		}},
-		16: {name: "BranchData2", kind: kindSequence, elems: []elemDef{
-			{name: "Id", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "Nm", typ: 7, min: 0, max: 1},       // Max140Text
-			{name: "PstlAdr", typ: 11, min: 0, max: 1}, // PostalAddress6
-		}},
-		17: {name: "BranchAndFinancialInstitutionIdentification5", kind: kindSequence, elems: []elemDef{
-			{name: "FinInstnId", typ: 15, min: 1, max: 1}, // FinancialInstitutionIdentification8
-			{name: "BrnchId", typ: 16, min: 0, max: 1},    // BranchData2
-		}},
-		18: {name: "UnicodeChartsCode", kind: kindSimple, facets: 9},
-		19: {name: "ExternalOrganisationIdentification1Code", kind: kindSimple, facets: 8},
-		20: {name: "OrganisationIdentificationSchemeName1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 19, min: 1, max: 1},   // ExternalOrganisationIdentification1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		21: {name: "GenericOrganisationIdentification1", kind: kindSequence, elems: []elemDef{
-			{name: "Id", typ: 4, min: 1, max: 1},       // Max35Text
-			{name: "SchmeNm", typ: 20, min: 0, max: 1}, // OrganisationIdentificationSchemeName1Choice
-			{name: "Issr", typ: 4, min: 0, max: 1},     // Max35Text
-		}},
-		22: {name: "OrganisationIdentification7", kind: kindSequence, elems: []elemDef{
-			{name: "AnyBIC", typ: 1, min: 0, max: 1}, // AnyBICIdentifier
-			{name: "Othr", typ: 21, min: 0, max: 0},  // GenericOrganisationIdentification1
-		}},
-		23: {name: "ISODate", kind: kindSimple, facets: 10},
-		24: {name: "DateAndPlaceOfBirth", kind: kindSequence, elems: []elemDef{
-			{name: "BirthDt", typ: 23, min: 1, max: 1},     // ISODate
-			{name: "PrvcOfBirth", typ: 4, min: 0, max: 1},  // Max35Text
-			{name: "CityOfBirth", typ: 4, min: 1, max: 1},  // Max35Text
-			{name: "CtryOfBirth", typ: 10, min: 1, max: 1}, // CountryCode
-		}},
-		25: {name: "ExternalPersonIdentification1Code", kind: kindSimple, facets: 8},
-		26: {name: "PersonIdentificationSchemeName1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 25, min: 1, max: 1},   // ExternalPersonIdentification1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		27: {name: "GenericPersonIdentification1", kind: kindSequence, elems: []elemDef{
-			{name: "Id", typ: 4, min: 1, max: 1},       // Max35Text
-			{name: "SchmeNm", typ: 26, min: 0, max: 1}, // PersonIdentificationSchemeName1Choice
-			{name: "Issr", typ: 4, min: 0, max: 1},     // Max35Text
-		}},
-		28: {name: "PersonIdentification5", kind: kindSequence, elems: []elemDef{
-			{name: "DtAndPlcOfBirth", typ: 24, min: 0, max: 1}, // DateAndPlaceOfBirth
-			{name: "Othr", typ: 27, min: 0, max: 0},            // GenericPersonIdentification1
-		}},
-		29: {name: "Party10Choice", kind: kindChoice, elems: []elemDef{
-			{name: "OrgId", typ: 22, min: 1, max: 1},  // OrganisationIdentification7
-			{name: "PrvtId", typ: 28, min: 1, max: 1}, // PersonIdentification5
-		}},
-		30: {name: "NamePrefix1Code", kind: kindSimple, facets: 11},
-		31: {name: "PhoneNumber", kind: kindSimple, facets: 12},
-		32: {name: "Max2048Text", kind: kindSimple, facets: 13},
-		33: {name: "ContactDetails2", kind: kindSequence, elems: []elemDef{
-			{name: "NmPrfx", typ: 30, min: 0, max: 1},   // NamePrefix1Code
-			{name: "Nm", typ: 7, min: 0, max: 1},        // Max140Text
-			{name: "PhneNb", typ: 31, min: 0, max: 1},   // PhoneNumber
-			{name: "MobNb", typ: 31, min: 0, max: 1},    // PhoneNumber
-			{name: "FaxNb", typ: 31, min: 0, max: 1},    // PhoneNumber
-			{name: "EmailAdr", typ: 32, min: 0, max: 1}, // Max2048Text
-			{name: "Othr", typ: 4, min: 0, max: 1},      // Max35Text
-		}},
-		34: {name: "PartyIdentification42", kind: kindSequence, elems: []elemDef{
-			{name: "Nm", typ: 7, min: 0, max: 1},         // Max140Text
-			{name: "PstlAdr", typ: 11, min: 0, max: 1},   // PostalAddress6
-			{name: "Id", typ: 29, min: 0, max: 1},        // Party10Choice
-			{name: "CtryOfRes", typ: 10, min: 0, max: 1}, // CountryCode
-			{name: "CtctDtls", typ: 33, min: 0, max: 1},  // ContactDetails2
-		}},
-		35: {name: "Party9Choice", kind: kindChoice, elems: []elemDef{
-			{name: "OrgId", typ: 34, min: 1, max: 1}, // PartyIdentification42
-			{name: "FIId", typ: 17, min: 1, max: 1},  // BranchAndFinancialInstitutionIdentification5
-		}},
-		36: {name: "ISONormalisedDateTime", kind: kindSimple, facets: 14},
-		37: {name: "CopyDuplicate1Code", kind: kindSimple, facets: 15},
-		38: {name: "YesNoIndicator", kind: kindSimple, facets: 16},
-		39: {name: "BusinessMessagePriorityCode", kind: kindSimple, facets: 9},
-		40: {name: "SignatureEnvelope", kind: kindAny, namespace: "http://www.w3.org/2000/09/xmldsig#", skip: false},
-		41: {name: "BusinessApplicationHeader1", kind: kindSequence, elems: []elemDef{
-			{name: "CharSet", typ: 18, min: 0, max: 1},    // UnicodeChartsCode
-			{name: "Fr", typ: 35, min: 1, max: 1},         // Party9Choice
-			{name: "To", typ: 35, min: 1, max: 1},         // Party9Choice
-			{name: "BizMsgIdr", typ: 4, min: 1, max: 1},   // Max35Text
-			{name: "MsgDefIdr", typ: 4, min: 1, max: 1},   // Max35Text
-			{name: "BizSvc", typ: 4, min: 0, max: 1},      // Max35Text
-			{name: "CreDt", typ: 36, min: 1, max: 1},      // ISONormalisedDateTime
-			{name: "CpyDplct", typ: 37, min: 0, max: 1},   // CopyDuplicate1Code
-			{name: "PssblDplct", typ: 38, min: 0, max: 1}, // YesNoIndicator
-			{name: "Prty", typ: 39, min: 0, max: 1},       // BusinessMessagePriorityCode
-			{name: "Sgntr", typ: 40, min: 0, max: 1},      // SignatureEnvelope
-		}},
-		42: {name: "BusinessApplicationHeaderV01", kind: kindSequence, elems: []elemDef{
-			{name: "CharSet", typ: 18, min: 0, max: 1},    // UnicodeChartsCode
-			{name: "Fr", typ: 35, min: 1, max: 1},         // Party9Choice
-			{name: "To", typ: 35, min: 1, max: 1},         // Party9Choice
-			{name: "BizMsgIdr", typ: 4, min: 1, max: 1},   // Max35Text
-			{name: "MsgDefIdr", typ: 4, min: 1, max: 1},   // Max35Text
-			{name: "BizSvc", typ: 4, min: 0, max: 1},      // Max35Text
-			{name: "CreDt", typ: 36, min: 1, max: 1},      // ISONormalisedDateTime
-			{name: "CpyDplct", typ: 37, min: 0, max: 1},   // CopyDuplicate1Code
-			{name: "PssblDplct", typ: 38, min: 0, max: 1}, // YesNoIndicator
-			{name: "Prty", typ: 39, min: 0, max: 1},       // BusinessMessagePriorityCode
-			{name: "Sgntr", typ: 40, min: 0, max: 1},      // SignatureEnvelope
-			{name: "Rltd", typ: 41, min: 0, max: 1},       // BusinessApplicationHeader1
-		}},
-		43: {name: "Exact4AlphaNumericText", kind: kindSimple, facets: 17},
-		44: {name: "GenericIdentification30", kind: kindSequence, elems: []elemDef{
-			{name: "Id", typ: 43, min: 1, max: 1},     // Exact4AlphaNumericText
-			{name: "Issr", typ: 4, min: 1, max: 1},    // Max35Text
-			{name: "SchmeNm", typ: 4, min: 0, max: 1}, // Max35Text
-		}},
-		45: {name: "AddressType3Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 0, min: 1, max: 1},     // AddressType2Code
-			{name: "Prtry", typ: 44, min: 1, max: 1}, // GenericIdentification30
-		}},
-		46: {name: "AnyBICDec2014Identifier", kind: kindSimple, facets: 18},
-		47: {name: "BICFIDec2014Identifier", kind: kindSimple, facets: 18},
-		48: {name: "LEIIdentifier", kind: kindSimple, facets: 19},
-		49: {name: "PostalAddress24", kind: kindSequence, elems: []elemDef{
-			{name: "AdrTp", typ: 45, min: 0, max: 1},      // AddressType3Choice
-			{name: "Dept", typ: 8, min: 0, max: 1},        // Max70Text
-			{name: "SubDept", typ: 8, min: 0, max: 1},     // Max70Text
-			{name: "StrtNm", typ: 8, min: 0, max: 1},      // Max70Text
-			{name: "BldgNb", typ: 9, min: 0, max: 1},      // Max16Text
-			{name: "BldgNm", typ: 4, min: 0, max: 1},      // Max35Text
-			{name: "Flr", typ: 8, min: 0, max: 1},         // Max70Text
-			{name: "PstBx", typ: 9, min: 0, max: 1},       // Max16Text
-			{name: "Room", typ: 8, min: 0, max: 1},        // Max70Text
-			{name: "PstCd", typ: 9, min: 0, max: 1},       // Max16Text
-			{name: "TwnNm", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "TwnLctnNm", typ: 4, min: 0, max: 1},   // Max35Text
-			{name: "DstrctNm", typ: 4, min: 0, max: 1},    // Max35Text
-			{name: "CtrySubDvsn", typ: 4, min: 0, max: 1}, // Max35Text
-			{name: "Ctry", typ: 10, min: 0, max: 1},       // CountryCode
-			{name: "AdrLine", typ: 8, min: 0, max: 7},     // Max70Text
-		}},
-		50: {name: "FinancialInstitutionIdentification18", kind: kindSequence, elems: []elemDef{
-			{name: "BICFI", typ: 47, min: 0, max: 1},      // BICFIDec2014Identifier
-			{name: "ClrSysMmbId", typ: 6, min: 0, max: 1}, // ClearingSystemMemberIdentification2
-			{name: "LEI", typ: 48, min: 0, max: 1},        // LEIIdentifier
-			{name: "Nm", typ: 7, min: 0, max: 1},          // Max140Text
-			{name: "PstlAdr", typ: 49, min: 0, max: 1},    // PostalAddress24
-			{name: "Othr", typ: 14, min: 0, max: 1},       // GenericFinancialIdentification1
-		}},
-		51: {name: "BranchData3", kind: kindSequence, elems: []elemDef{
-			{name: "Id", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "LEI", typ: 48, min: 0, max: 1},     // LEIIdentifier
-			{name: "Nm", typ: 7, min: 0, max: 1},       // Max140Text
-			{name: "PstlAdr", typ: 49, min: 0, max: 1}, // PostalAddress24
-		}},
-		52: {name: "BranchAndFinancialInstitutionIdentification6", kind: kindSequence, elems: []elemDef{
-			{name: "FinInstnId", typ: 50, min: 1, max: 1}, // FinancialInstitutionIdentification18
-			{name: "BrnchId", typ: 51, min: 0, max: 1},    // BranchData3
-		}},
-		53: {name: "OrganisationIdentification29", kind: kindSequence, elems: []elemDef{
-			{name: "AnyBIC", typ: 46, min: 0, max: 1}, // AnyBICDec2014Identifier
-			{name: "LEI", typ: 48, min: 0, max: 1},    // LEIIdentifier
-			{name: "Othr", typ: 21, min: 0, max: 0},   // GenericOrganisationIdentification1
-		}},
-		54: {name: "DateAndPlaceOfBirth1", kind: kindSequence, elems: []elemDef{
-			{name: "BirthDt", typ: 23, min: 1, max: 1},     // ISODate
-			{name: "PrvcOfBirth", typ: 4, min: 0, max: 1},  // Max35Text
-			{name: "CityOfBirth", typ: 4, min: 1, max: 1},  // Max35Text
-			{name: "CtryOfBirth", typ: 10, min: 1, max: 1}, // CountryCode
-		}},
-		55: {name: "PersonIdentification13", kind: kindSequence, elems: []elemDef{
-			{name: "DtAndPlcOfBirth", typ: 54, min: 0, max: 1}, // DateAndPlaceOfBirth1
-			{name: "Othr", typ: 27, min: 0, max: 0},            // GenericPersonIdentification1
-		}},
-		56: {name: "Party38Choice", kind: kindChoice, elems: []elemDef{
-			{name: "OrgId", typ: 53, min: 1, max: 1},  // OrganisationIdentification29
-			{name: "PrvtId", typ: 55, min: 1, max: 1}, // PersonIdentification13
-		}},
-		57: {name: "NamePrefix2Code", kind: kindSimple, facets: 20},
-		58: {name: "Max4Text", kind: kindSimple, facets: 8},
-		59: {name: "Max128Text", kind: kindSimple, facets: 21},
-		60: {name: "OtherContact1", kind: kindSequence, elems: []elemDef{
-			{name: "ChanlTp", typ: 58, min: 1, max: 1}, // Max4Text
-			{name: "Id", typ: 59, min: 0, max: 1},      // Max128Text
-		}},
-		61: {name: "PreferredContactMethod1Code", kind: kindSimple, facets: 22},
-		62: {name: "Contact4", kind: kindSequence, elems: []elemDef{
-			{name: "NmPrfx", typ: 57, min: 0, max: 1},    // NamePrefix2Code
-			{name: "Nm", typ: 7, min: 0, max: 1},         // Max140Text
-			{name: "PhneNb", typ: 31, min: 0, max: 1},    // PhoneNumber
-			{name: "MobNb", typ: 31, min: 0, max: 1},     // PhoneNumber
-			{name: "FaxNb", typ: 31, min: 0, max: 1},     // PhoneNumber
-			{name: "EmailAdr", typ: 32, min: 0, max: 1},  // Max2048Text
-			{name: "EmailPurp", typ: 4, min: 0, max: 1},  // Max35Text
-			{name: "JobTitl", typ: 4, min: 0, max: 1},    // Max35Text
-			{name: "Rspnsblty", typ: 4, min: 0, max: 1},  // Max35Text
-			{name: "Dept", typ: 8, min: 0, max: 1},       // Max70Text
-			{name: "Othr", typ: 60, min: 0, max: 0},      // OtherContact1
-			{name: "PrefrdMtd", typ: 61, min: 0, max: 1}, // PreferredContactMethod1Code
-		}},
-		63: {name: "PartyIdentification135", kind: kindSequence, elems: []elemDef{
-			{name: "Nm", typ: 7, min: 0, max: 1},         // Max140Text
-			{name: "PstlAdr", typ: 49, min: 0, max: 1},   // PostalAddress24
-			{name: "Id", typ: 56, min: 0, max: 1},        // Party38Choice
-			{name: "CtryOfRes", typ: 10, min: 0, max: 1}, // CountryCode
-			{name: "CtctDtls", typ: 62, min: 0, max: 1},  // Contact4
-		}},
-		64: {name: "Party44Choice", kind: kindChoice, elems: []elemDef{
-			{name: "OrgId", typ: 63, min: 1, max: 1}, // PartyIdentification135
-			{name: "FIId", typ: 52, min: 1, max: 1},  // BranchAndFinancialInstitutionIdentification6
-		}},
-		65: {name: "ISODateTime", kind: kindSimple, facets: 23},
-		66: {name: "BusinessApplicationHeader5", kind: kindSequence, elems: []elemDef{
-			{name: "CharSet", typ: 18, min: 0, max: 1},    // UnicodeChartsCode
-			{name: "Fr", typ: 64, min: 1, max: 1},         // Party44Choice
-			{name: "To", typ: 64, min: 1, max: 1},         // Party44Choice
-			{name: "BizMsgIdr", typ: 4, min: 1, max: 1},   // Max35Text
-			{name: "MsgDefIdr", typ: 4, min: 1, max: 1},   // Max35Text
-			{name: "BizSvc", typ: 4, min: 0, max: 1},      // Max35Text
-			{name: "CreDt", typ: 65, min: 1, max: 1},      // ISODateTime
-			{name: "CpyDplct", typ: 37, min: 0, max: 1},   // CopyDuplicate1Code
-			{name: "PssblDplct", typ: 38, min: 0, max: 1}, // YesNoIndicator
-			{name: "Prty", typ: 39, min: 0, max: 1},       // BusinessMessagePriorityCode
-			{name: "Sgntr", typ: 40, min: 0, max: 1},      // SignatureEnvelope
-		}},
-		67: {name: "Max350Text", kind: kindSimple, facets: 24},
-		68: {name: "ImplementationSpecification1", kind: kindSequence, elems: []elemDef{
-			{name: "Regy", typ: 67, min: 1, max: 1}, // Max350Text
-			{name: "Id", typ: 32, min: 1, max: 1},   // Max2048Text
-		}},
-		69: {name: "BusinessApplicationHeaderV02", kind: kindSequence, elems: []elemDef{
-			{name: "CharSet", typ: 18, min: 0, max: 1},    // UnicodeChartsCode
-			{name: "Fr", typ: 64, min: 1, max: 1},         // Party44Choice
-			{name: "To", typ: 64, min: 1, max: 1},         // Party44Choice
-			{name: "BizMsgIdr", typ: 4, min: 1, max: 1},   // Max35Text
-			{name: "MsgDefIdr", typ: 4, min: 1, max: 1},   // Max35Text
-			{name: "BizSvc", typ: 4, min: 0, max: 1},      // Max35Text
-			{name: "MktPrctc", typ: 68, min: 0, max: 1},   // ImplementationSpecification1
-			{name: "CreDt", typ: 65, min: 1, max: 1},      // ISODateTime
-			{name: "BizPrcgDt", typ: 65, min: 0, max: 1},  // ISODateTime
-			{name: "CpyDplct", typ: 37, min: 0, max: 1},   // CopyDuplicate1Code
-			{name: "PssblDplct", typ: 38, min: 0, max: 1}, // YesNoIndicator
-			{name: "Prty", typ: 39, min: 0, max: 1},       // BusinessMessagePriorityCode
-			{name: "Sgntr", typ: 40, min: 0, max: 1},      // SignatureEnvelope
-			{name: "Rltd", typ: 66, min: 0, max: 0},       // BusinessApplicationHeader5
-		}},
-		70: {name: "IBAN2007Identifier", kind: kindSimple, facets: 25},
-		71: {name: "Max34Text", kind: kindSimple, facets: 26},
-		72: {name: "ExternalAccountIdentification1Code", kind: kindSimple, facets: 8},
-		73: {name: "AccountSchemeName1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 72, min: 1, max: 1},   // ExternalAccountIdentification1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		74: {name: "GenericAccountIdentification1", kind: kindSequence, elems: []elemDef{
-			{name: "Id", typ: 71, min: 1, max: 1},      // Max34Text
-			{name: "SchmeNm", typ: 73, min: 0, max: 1}, // AccountSchemeName1Choice
-			{name: "Issr", typ: 4, min: 0, max: 1},     // Max35Text
-		}},
-		75: {name: "AccountIdentification4Choice", kind: kindChoice, elems: []elemDef{
-			{name: "IBAN", typ: 70, min: 1, max: 1}, // IBAN2007Identifier
-			{name: "Othr", typ: 74, min: 1, max: 1}, // GenericAccountIdentification1
-		}},
-		76: {name: "ActiveOrHistoricCurrencyAndAmount", kind: kindExtension, facets: 27, ccy: 28},
-		77: {name: "ActiveOrHistoricCurrencyAndAmount_SimpleType", kind: kindSimple, facets: 27},
-		78: {name: "ActiveOrHistoricCurrencyCode", kind: kindSimple, facets: 28},
-		79: {name: "ExternalCashAccountType1Code", kind: kindSimple, facets: 8},
-		80: {name: "CashAccountType2Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 79, min: 1, max: 1},   // ExternalCashAccountType1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		81: {name: "ExternalProxyAccountType1Code", kind: kindSimple, facets: 8},
-		82: {name: "ProxyAccountType1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 81, min: 1, max: 1},   // ExternalProxyAccountType1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		83: {name: "ProxyAccountIdentification1", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 82, min: 0, max: 1}, // ProxyAccountType1Choice
-			{name: "Id", typ: 32, min: 1, max: 1}, // Max2048Text
-		}},
-		84: {name: "CashAccount38", kind: kindSequence, elems: []elemDef{
-			{name: "Id", typ: 75, min: 1, max: 1},   // AccountIdentification4Choice
-			{name: "Tp", typ: 80, min: 0, max: 1},   // CashAccountType2Choice
-			{name: "Ccy", typ: 78, min: 0, max: 1},  // ActiveOrHistoricCurrencyCode
-			{name: "Nm", typ: 8, min: 0, max: 1},    // Max70Text
-			{name: "Prxy", typ: 83, min: 0, max: 1}, // ProxyAccountIdentification1
-		}},
-		85: {name: "Frequency6Code", kind: kindSimple, facets: 29},
-		86: {name: "DecimalNumber", kind: kindSimple, facets: 30},
-		87: {name: "FrequencyPeriod1", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 85, min: 1, max: 1},        // Frequency6Code
-			{name: "CntPerPrd", typ: 86, min: 1, max: 1}, // DecimalNumber
-		}},
-		88: {name: "Exact2NumericText", kind: kindSimple, facets: 31},
-		89: {name: "FrequencyAndMoment1", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 85, min: 1, max: 1},     // Frequency6Code
-			{name: "PtInTm", typ: 88, min: 1, max: 1}, // Exact2NumericText
-		}},
-		90: {name: "Frequency36Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Tp", typ: 85, min: 1, max: 1},     // Frequency6Code
-			{name: "Prd", typ: 87, min: 1, max: 1},    // FrequencyPeriod1
-			{name: "PtInTm", typ: 89, min: 1, max: 1}, // FrequencyAndMoment1
-		}},
-		91: {name: "ExternalMandateSetupReason1Code", kind: kindSimple, facets: 8},
-		92: {name: "MandateSetupReason1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 91, min: 1, max: 1},   // ExternalMandateSetupReason1Code
-			{name: "Prtry", typ: 8, min: 1, max: 1}, // Max70Text
-		}},
-		93: {name: "AmendmentInformationDetails13", kind: kindSequence, elems: []elemDef{
-			{name: "OrgnlMndtId", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "OrgnlCdtrSchmeId", typ: 63, min: 0, max: 1}, // PartyIdentification135
-			{name: "OrgnlCdtrAgt", typ: 52, min: 0, max: 1},     // BranchAndFinancialInstitutionIdentification6
-			{name: "OrgnlCdtrAgtAcct", typ: 84, min: 0, max: 1}, // CashAccount38
-			{name: "OrgnlDbtr", typ: 63, min: 0, max: 1},        // PartyIdentification135
-			{name: "OrgnlDbtrAcct", typ: 84, min: 0, max: 1},    // CashAccount38
-			{name: "OrgnlDbtrAgt", typ: 52, min: 0, max: 1},     // BranchAndFinancialInstitutionIdentification6
-			{name: "OrgnlDbtrAgtAcct", typ: 84, min: 0, max: 1}, // CashAccount38
-			{name: "OrgnlFnlColltnDt", typ: 23, min: 0, max: 1}, // ISODate
-			{name: "OrgnlFrqcy", typ: 90, min: 0, max: 1},       // Frequency36Choice
-			{name: "OrgnlRsn", typ: 92, min: 0, max: 1},         // MandateSetupReason1Choice
-			{name: "OrgnlTrckgDays", typ: 88, min: 0, max: 1},   // Exact2NumericText
-		}},
-		94: {name: "EquivalentAmount2", kind: kindSequence, elems: []elemDef{
-			{name: "Amt", typ: 76, min: 1, max: 1},      // ActiveOrHistoricCurrencyAndAmount
-			{name: "CcyOfTrf", typ: 78, min: 1, max: 1}, // ActiveOrHistoricCurrencyCode
-		}},
-		95: {name: "AmountType4Choice", kind: kindChoice, elems: []elemDef{
-			{name: "InstdAmt", typ: 76, min: 1, max: 1}, // ActiveOrHistoricCurrencyAndAmount
-			{name: "EqvtAmt", typ: 94, min: 1, max: 1},  // EquivalentAmount2
-		}},
-		96: {name: "ExternalCategoryPurpose1Code", kind: kindSimple, facets: 8},
-		97: {name: "CategoryPurpose1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 96, min: 1, max: 1},   // ExternalCategoryPurpose1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		98: {name: "Charges7", kind: kindSequence, elems: []elemDef{
-			{name: "Amt", typ: 76, min: 1, max: 1}, // ActiveOrHistoricCurrencyAndAmount
-			{name: "Agt", typ: 52, min: 1, max: 1}, // BranchAndFinancialInstitutionIdentification6
-		}},
-		99:  {name: "ClearingChannel2Code", kind: kindSimple, facets: 32},
-		100: {name: "ExternalCashClearingSystem1Code", kind: kindSimple, facets: 33},
-		101: {name: "ClearingSystemIdentification3Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 100, min: 1, max: 1},  // ExternalCashClearingSystem1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		102: {name: "CreditDebitCode", kind: kindSimple, facets: 34},
-		103: {name: "DocumentType3Code", kind: kindSimple, facets: 35},
-		104: {name: "CreditorReferenceType1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 103, min: 1, max: 1},  // DocumentType3Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		105: {name: "CreditorReferenceType2", kind: kindSequence, elems: []elemDef{
-			{name: "CdOrPrtry", typ: 104, min: 1, max: 1}, // CreditorReferenceType1Choice
-			{name: "Issr", typ: 4, min: 0, max: 1},        // Max35Text
-		}},
-		106: {name: "CreditorReferenceInformation2", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 105, min: 0, max: 1}, // CreditorReferenceType2
-			{name: "Ref", typ: 4, min: 0, max: 1},  // Max35Text
-		}},
-		107: {name: "DateAndDateTime2Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Dt", typ: 23, min: 1, max: 1},   // ISODate
-			{name: "DtTm", typ: 65, min: 1, max: 1}, // ISODateTime
-		}},
-		108: {name: "DatePeriod2", kind: kindSequence, elems: []elemDef{
-			{name: "FrDt", typ: 23, min: 1, max: 1}, // ISODate
-			{name: "ToDt", typ: 23, min: 1, max: 1}, // ISODate
-		}},
-		109: {name: "ExternalDiscountAmountType1Code", kind: kindSimple, facets: 8},
-		110: {name: "DiscountAmountType1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 109, min: 1, max: 1},  // ExternalDiscountAmountType1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		111: {name: "DiscountAmountAndType1", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 110, min: 0, max: 1}, // DiscountAmountType1Choice
-			{name: "Amt", typ: 76, min: 1, max: 1}, // ActiveOrHistoricCurrencyAndAmount
-		}},
-		112: {name: "GroupHeader91", kind: kindSequence, elems: []elemDef{
-			{name: "MsgId", typ: 4, min: 1, max: 1},     // Max35Text
-			{name: "CreDtTm", typ: 65, min: 1, max: 1},  // ISODateTime
-			{name: "InstgAgt", typ: 52, min: 0, max: 1}, // BranchAndFinancialInstitutionIdentification6
-			{name: "InstdAgt", typ: 52, min: 0, max: 1}, // BranchAndFinancialInstitutionIdentification6
-		}},
-		113: {name: "Max15NumericText", kind: kindSimple, facets: 36},
-		114: {name: "ExternalPaymentGroupStatus1Code", kind: kindSimple, facets: 8},
-		115: {name: "ExternalStatusReason1Code", kind: kindSimple, facets: 8},
-		116: {name: "StatusReason6Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 115, min: 1, max: 1},  // ExternalStatusReason1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		117: {name: "Max105Text", kind: kindSimple, facets: 37},
-		118: {name: "StatusReasonInformation12", kind: kindSequence, elems: []elemDef{
-			{name: "Orgtr", typ: 63, min: 0, max: 1},     // PartyIdentification135
-			{name: "Rsn", typ: 116, min: 0, max: 1},      // StatusReason6Choice
-			{name: "AddtlInf", typ: 117, min: 0, max: 0}, // Max105Text
-		}},
-		119: {name: "ExternalPaymentTransactionStatus1Code", kind: kindSimple, facets: 8},
-		120: {name: "NumberOfTransactionsPerStatus5", kind: kindSequence, elems: []elemDef{
-			{name: "DtldNbOfTxs", typ: 113, min: 1, max: 1}, // Max15NumericText
-			{name: "DtldSts", typ: 119, min: 1, max: 1},     // ExternalPaymentTransactionStatus1Code
-			{name: "DtldCtrlSum", typ: 86, min: 0, max: 1},  // DecimalNumber
-		}},
-		121: {name: "OriginalGroupHeader17", kind: kindSequence, elems: []elemDef{
-			{name: "OrgnlMsgId", typ: 4, min: 1, max: 1},      // Max35Text
-			{name: "OrgnlMsgNmId", typ: 4, min: 1, max: 1},    // Max35Text
-			{name: "OrgnlCreDtTm", typ: 65, min: 0, max: 1},   // ISODateTime
-			{name: "OrgnlNbOfTxs", typ: 113, min: 0, max: 1},  // Max15NumericText
-			{name: "OrgnlCtrlSum", typ: 86, min: 0, max: 1},   // DecimalNumber
-			{name: "GrpSts", typ: 114, min: 0, max: 1},        // ExternalPaymentGroupStatus1Code
-			{name: "StsRsnInf", typ: 118, min: 0, max: 0},     // StatusReasonInformation12
-			{name: "NbOfTxsPerSts", typ: 120, min: 0, max: 0}, // NumberOfTransactionsPerStatus5
-		}},
-		122: {name: "OriginalGroupInformation29", kind: kindSequence, elems: []elemDef{
-			{name: "OrgnlMsgId", typ: 4, min: 1, max: 1},    // Max35Text
-			{name: "OrgnlMsgNmId", typ: 4, min: 1, max: 1},  // Max35Text
-			{name: "OrgnlCreDtTm", typ: 65, min: 0, max: 1}, // ISODateTime
-		}},
-		123: {name: "UUIDv4Identifier", kind: kindSimple, facets: 38},
-		124: {name: "SettlementMethod1Code", kind: kindSimple, facets: 39},
-		125: {name: "SettlementInstruction7", kind: kindSequence, elems: []elemDef{
-			{name: "SttlmMtd", typ: 124, min: 1, max: 1},            // SettlementMethod1Code
-			{name: "SttlmAcct", typ: 84, min: 0, max: 1},            // CashAccount38
-			{name: "ClrSys", typ: 101, min: 0, max: 1},              // ClearingSystemIdentification3Choice
-			{name: "InstgRmbrsmntAgt", typ: 52, min: 0, max: 1},     // BranchAndFinancialInstitutionIdentification6
-			{name: "InstgRmbrsmntAgtAcct", typ: 84, min: 0, max: 1}, // CashAccount38
-			{name: "InstdRmbrsmntAgt", typ: 52, min: 0, max: 1},     // BranchAndFinancialInstitutionIdentification6
-			{name: "InstdRmbrsmntAgtAcct", typ: 84, min: 0, max: 1}, // CashAccount38
-			{name: "ThrdRmbrsmntAgt", typ: 52, min: 0, max: 1},      // BranchAndFinancialInstitutionIdentification6
-			{name: "ThrdRmbrsmntAgtAcct", typ: 84, min: 0, max: 1},  // CashAccount38
-		}},
-		126: {name: "Priority2Code", kind: kindSimple, facets: 40},
-		127: {name: "ExternalServiceLevel1Code", kind: kindSimple, facets: 8},
-		128: {name: "ServiceLevel8Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 127, min: 1, max: 1},  // ExternalServiceLevel1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		129: {name: "ExternalLocalInstrument1Code", kind: kindSimple, facets: 3},
-		130: {name: "LocalInstrument2Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 129, min: 1, max: 1},  // ExternalLocalInstrument1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		131: {name: "SequenceType3Code", kind: kindSimple, facets: 41},
-		132: {name: "PaymentTypeInformation27", kind: kindSequence, elems: []elemDef{
-			{name: "InstrPrty", typ: 126, min: 0, max: 1}, // Priority2Code
-			{name: "ClrChanl", typ: 99, min: 0, max: 1},   // ClearingChannel2Code
-			{name: "SvcLvl", typ: 128, min: 0, max: 0},    // ServiceLevel8Choice
-			{name: "LclInstrm", typ: 130, min: 0, max: 1}, // LocalInstrument2Choice
-			{name: "SeqTp", typ: 131, min: 0, max: 1},     // SequenceType3Code
-			{name: "CtgyPurp", typ: 97, min: 0, max: 1},   // CategoryPurpose1Choice
-		}},
-		133: {name: "PaymentMethod4Code", kind: kindSimple, facets: 42},
-		134: {name: "TrueFalseIndicator", kind: kindSimple, facets: 16},
-		135: {name: "Max1025Text", kind: kindSimple, facets: 43},
-		136: {name: "MandateRelatedInformation14", kind: kindSequence, elems: []elemDef{
-			{name: "MndtId", typ: 4, min: 0, max: 1},         // Max35Text
-			{name: "DtOfSgntr", typ: 23, min: 0, max: 1},     // ISODate
-			{name: "AmdmntInd", typ: 134, min: 0, max: 1},    // TrueFalseIndicator
-			{name: "AmdmntInfDtls", typ: 93, min: 0, max: 1}, // AmendmentInformationDetails13
-			{name: "ElctrncSgntr", typ: 135, min: 0, max: 1}, // Max1025Text
-			{name: "FrstColltnDt", typ: 23, min: 0, max: 1},  // ISODate
-			{name: "FnlColltnDt", typ: 23, min: 0, max: 1},   // ISODate
-			{name: "Frqcy", typ: 90, min: 0, max: 1},         // Frequency36Choice
-			{name: "Rsn", typ: 92, min: 0, max: 1},           // MandateSetupReason1Choice
-			{name: "TrckgDays", typ: 88, min: 0, max: 1},     // Exact2NumericText
-		}},
-		137: {name: "DocumentType6Code", kind: kindSimple, facets: 44},
-		138: {name: "ReferredDocumentType3Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 137, min: 1, max: 1},  // DocumentType6Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		139: {name: "ReferredDocumentType4", kind: kindSequence, elems: []elemDef{
-			{name: "CdOrPrtry", typ: 138, min: 1, max: 1}, // ReferredDocumentType3Choice
-			{name: "Issr", typ: 4, min: 0, max: 1},        // Max35Text
-		}},
-		140: {name: "ExternalDocumentLineType1Code", kind: kindSimple, facets: 8},
-		141: {name: "DocumentLineType1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 140, min: 1, max: 1},  // ExternalDocumentLineType1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		142: {name: "DocumentLineType1", kind: kindSequence, elems: []elemDef{
-			{name: "CdOrPrtry", typ: 141, min: 1, max: 1}, // DocumentLineType1Choice
-			{name: "Issr", typ: 4, min: 0, max: 1},        // Max35Text
-		}},
-		143: {name: "DocumentLineIdentification1", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 142, min: 0, max: 1},    // DocumentLineType1
-			{name: "Nb", typ: 4, min: 0, max: 1},      // Max35Text
-			{name: "RltdDt", typ: 23, min: 0, max: 1}, // ISODate
-		}},
-		144: {name: "ExternalTaxAmountType1Code", kind: kindSimple, facets: 8},
-		145: {name: "TaxAmountType1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 144, min: 1, max: 1},  // ExternalTaxAmountType1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		146: {name: "TaxAmountAndType1", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 145, min: 0, max: 1}, // TaxAmountType1Choice
-			{name: "Amt", typ: 76, min: 1, max: 1}, // ActiveOrHistoricCurrencyAndAmount
-		}},
-		147: {name: "DocumentAdjustment1", kind: kindSequence, elems: []elemDef{
-			{name: "Amt", typ: 76, min: 1, max: 1},        // ActiveOrHistoricCurrencyAndAmount
-			{name: "CdtDbtInd", typ: 102, min: 0, max: 1}, // CreditDebitCode
-			{name: "Rsn", typ: 58, min: 0, max: 1},        // Max4Text
-			{name: "AddtlInf", typ: 7, min: 0, max: 1},    // Max140Text
-		}},
-		148: {name: "RemittanceAmount3", kind: kindSequence, elems: []elemDef{
-			{name: "DuePyblAmt", typ: 76, min: 0, max: 1},         // ActiveOrHistoricCurrencyAndAmount
-			{name: "DscntApldAmt", typ: 111, min: 0, max: 0},      // DiscountAmountAndType1
-			{name: "CdtNoteAmt", typ: 76, min: 0, max: 1},         // ActiveOrHistoricCurrencyAndAmount
-			{name: "TaxAmt", typ: 146, min: 0, max: 0},            // TaxAmountAndType1
-			{name: "AdjstmntAmtAndRsn", typ: 147, min: 0, max: 0}, // DocumentAdjustment1
-			{name: "RmtdAmt", typ: 76, min: 0, max: 1},            // ActiveOrHistoricCurrencyAndAmount
-		}},
-		149: {name: "DocumentLineInformation1", kind: kindSequence, elems: []elemDef{
-			{name: "Id", typ: 143, min: 1, max: 0},  // DocumentLineIdentification1
-			{name: "Desc", typ: 32, min: 0, max: 1}, // Max2048Text
-			{name: "Amt", typ: 148, min: 0, max: 1}, // RemittanceAmount3
-		}},
-		150: {name: "ReferredDocumentInformation7", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 139, min: 0, max: 1},       // ReferredDocumentType4
-			{name: "Nb", typ: 4, min: 0, max: 1},         // Max35Text
-			{name: "RltdDt", typ: 23, min: 0, max: 1},    // ISODate
-			{name: "LineDtls", typ: 149, min: 0, max: 0}, // DocumentLineInformation1
-		}},
-		151: {name: "RemittanceAmount2", kind: kindSequence, elems: []elemDef{
-			{name: "DuePyblAmt", typ: 76, min: 0, max: 1},         // ActiveOrHistoricCurrencyAndAmount
-			{name: "DscntApldAmt", typ: 111, min: 0, max: 0},      // DiscountAmountAndType1
-			{name: "CdtNoteAmt", typ: 76, min: 0, max: 1},         // ActiveOrHistoricCurrencyAndAmount
-			{name: "TaxAmt", typ: 146, min: 0, max: 0},            // TaxAmountAndType1
-			{name: "AdjstmntAmtAndRsn", typ: 147, min: 0, max: 0}, // DocumentAdjustment1
-			{name: "RmtdAmt", typ: 76, min: 0, max: 1},            // ActiveOrHistoricCurrencyAndAmount
-		}},
-		152: {name: "TaxParty1", kind: kindSequence, elems: []elemDef{
-			{name: "TaxId", typ: 4, min: 0, max: 1},  // Max35Text
-			{name: "RegnId", typ: 4, min: 0, max: 1}, // Max35Text
-			{name: "TaxTp", typ: 4, min: 0, max: 1},  // Max35Text
-		}},
-		153: {name: "TaxAuthorisation1", kind: kindSequence, elems: []elemDef{
-			{name: "Titl", typ: 4, min: 0, max: 1}, // Max35Text
-			{name: "Nm", typ: 7, min: 0, max: 1},   // Max140Text
-		}},
-		154: {name: "TaxParty2", kind: kindSequence, elems: []elemDef{
-			{name: "TaxId", typ: 4, min: 0, max: 1},     // Max35Text
-			{name: "RegnId", typ: 4, min: 0, max: 1},    // Max35Text
-			{name: "TaxTp", typ: 4, min: 0, max: 1},     // Max35Text
-			{name: "Authstn", typ: 153, min: 0, max: 1}, // TaxAuthorisation1
-		}},
-		155: {name: "Number", kind: kindSimple, facets: 45},
-		156: {name: "TaxRecordPeriod1Code", kind: kindSimple, facets: 46},
-		157: {name: "TaxPeriod2", kind: kindSequence, elems: []elemDef{
-			{name: "Yr", typ: 23, min: 0, max: 1},      // ISODate
-			{name: "Tp", typ: 156, min: 0, max: 1},     // TaxRecordPeriod1Code
-			{name: "FrToDt", typ: 108, min: 0, max: 1}, // DatePeriod2
-		}},
-		158: {name: "PercentageRate", kind: kindSimple, facets: 47},
-		159: {name: "TaxRecordDetails2", kind: kindSequence, elems: []elemDef{
-			{name: "Prd", typ: 157, min: 0, max: 1}, // TaxPeriod2
-			{name: "Amt", typ: 76, min: 1, max: 1},  // ActiveOrHistoricCurrencyAndAmount
-		}},
-		160: {name: "TaxAmount2", kind: kindSequence, elems: []elemDef{
-			{name: "Rate", typ: 158, min: 0, max: 1},        // PercentageRate
-			{name: "TaxblBaseAmt", typ: 76, min: 0, max: 1}, // ActiveOrHistoricCurrencyAndAmount
-			{name: "TtlAmt", typ: 76, min: 0, max: 1},       // ActiveOrHistoricCurrencyAndAmount
-			{name: "Dtls", typ: 159, min: 0, max: 0},        // TaxRecordDetails2
-		}},
-		161: {name: "TaxRecord2", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "Ctgy", typ: 4, min: 0, max: 1},     // Max35Text
-			{name: "CtgyDtls", typ: 4, min: 0, max: 1}, // Max35Text
-			{name: "DbtrSts", typ: 4, min: 0, max: 1},  // Max35Text
-			{name: "CertId", typ: 4, min: 0, max: 1},   // Max35Text
-			{name: "FrmsCd", typ: 4, min: 0, max: 1},   // Max35Text
-			{name: "Prd", typ: 157, min: 0, max: 1},    // TaxPeriod2
-			{name: "TaxAmt", typ: 160, min: 0, max: 1}, // TaxAmount2
-			{name: "AddtlInf", typ: 7, min: 0, max: 1}, // Max140Text
-		}},
-		162: {name: "TaxInformation7", kind: kindSequence, elems: []elemDef{
-			{name: "Cdtr", typ: 152, min: 0, max: 1},           // TaxParty1
-			{name: "Dbtr", typ: 154, min: 0, max: 1},           // TaxParty2
-			{name: "UltmtDbtr", typ: 154, min: 0, max: 1},      // TaxParty2
-			{name: "AdmstnZone", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "RefNb", typ: 7, min: 0, max: 1},            // Max140Text
-			{name: "Mtd", typ: 4, min: 0, max: 1},              // Max35Text
-			{name: "TtlTaxblBaseAmt", typ: 76, min: 0, max: 1}, // ActiveOrHistoricCurrencyAndAmount
-			{name: "TtlTaxAmt", typ: 76, min: 0, max: 1},       // ActiveOrHistoricCurrencyAndAmount
-			{name: "Dt", typ: 23, min: 0, max: 1},              // ISODate
-			{name: "SeqNb", typ: 155, min: 0, max: 1},          // Number
-			{name: "Rcrd", typ: 161, min: 0, max: 0},           // TaxRecord2
-		}},
-		163: {name: "ExternalGarnishmentType1Code", kind: kindSimple, facets: 8},
-		164: {name: "GarnishmentType1Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 163, min: 1, max: 1},  // ExternalGarnishmentType1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		165: {name: "GarnishmentType1", kind: kindSequence, elems: []elemDef{
-			{name: "CdOrPrtry", typ: 164, min: 1, max: 1}, // GarnishmentType1Choice
-			{name: "Issr", typ: 4, min: 0, max: 1},        // Max35Text
-		}},
-		166: {name: "Garnishment3", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 165, min: 1, max: 1},                // GarnishmentType1
-			{name: "Grnshee", typ: 63, min: 0, max: 1},            // PartyIdentification135
-			{name: "GrnshmtAdmstr", typ: 63, min: 0, max: 1},      // PartyIdentification135
-			{name: "RefNb", typ: 7, min: 0, max: 1},               // Max140Text
-			{name: "Dt", typ: 23, min: 0, max: 1},                 // ISODate
-			{name: "RmtdAmt", typ: 76, min: 0, max: 1},            // ActiveOrHistoricCurrencyAndAmount
-			{name: "FmlyMdclInsrncInd", typ: 134, min: 0, max: 1}, // TrueFalseIndicator
-			{name: "MplyeeTermntnInd", typ: 134, min: 0, max: 1},  // TrueFalseIndicator
-		}},
-		167: {name: "StructuredRemittanceInformation16", kind: kindSequence, elems: []elemDef{
-			{name: "RfrdDocInf", typ: 150, min: 0, max: 0}, // ReferredDocumentInformation7
-			{name: "RfrdDocAmt", typ: 151, min: 0, max: 1}, // RemittanceAmount2
-			{name: "CdtrRefInf", typ: 106, min: 0, max: 1}, // CreditorReferenceInformation2
-			{name: "Invcr", typ: 63, min: 0, max: 1},       // PartyIdentification135
-			{name: "Invcee", typ: 63, min: 0, max: 1},      // PartyIdentification135
-			{name: "TaxRmt", typ: 162, min: 0, max: 1},     // TaxInformation7
-			{name: "GrnshmtRmt", typ: 166, min: 0, max: 1}, // Garnishment3
-			{name: "AddtlRmtInf", typ: 7, min: 0, max: 3},  // Max140Text
-		}},
-		168: {name: "RemittanceInformation16", kind: kindSequence, elems: []elemDef{
-			{name: "Ustrd", typ: 7, min: 0, max: 0},  // Max140Text
-			{name: "Strd", typ: 167, min: 0, max: 0}, // StructuredRemittanceInformation16
-		}},
-		169: {name: "Party40Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Pty", typ: 63, min: 1, max: 1}, // PartyIdentification135
-			{name: "Agt", typ: 52, min: 1, max: 1}, // BranchAndFinancialInstitutionIdentification6
-		}},
-		170: {name: "ExternalPurpose1Code", kind: kindSimple, facets: 8},
-		171: {name: "Purpose2Choice", kind: kindChoice, elems: []elemDef{
-			{name: "Cd", typ: 170, min: 1, max: 1},  // ExternalPurpose1Code
-			{name: "Prtry", typ: 4, min: 1, max: 1}, // Max35Text
-		}},
-		172: {name: "OriginalTransactionReference28", kind: kindSequence, elems: []elemDef{
-			{name: "IntrBkSttlmAmt", typ: 76, min: 0, max: 1}, // ActiveOrHistoricCurrencyAndAmount
-			{name: "Amt", typ: 95, min: 0, max: 1},            // AmountType4Choice
-			{name: "IntrBkSttlmDt", typ: 23, min: 0, max: 1},  // ISODate
-			{name: "ReqdColltnDt", typ: 23, min: 0, max: 1},   // ISODate
-			{name: "ReqdExctnDt", typ: 107, min: 0, max: 1},   // DateAndDateTime2Choice
-			{name: "CdtrSchmeId", typ: 63, min: 0, max: 1},    // PartyIdentification135
-			{name: "SttlmInf", typ: 125, min: 0, max: 1},      // SettlementInstruction7
-			{name: "PmtTpInf", typ: 132, min: 0, max: 1},      // PaymentTypeInformation27
-			{name: "PmtMtd", typ: 133, min: 0, max: 1},        // PaymentMethod4Code
-			{name: "MndtRltdInf", typ: 136, min: 0, max: 1},   // MandateRelatedInformation14
-			{name: "RmtInf", typ: 168, min: 0, max: 1},        // RemittanceInformation16
-			{name: "UltmtDbtr", typ: 169, min: 0, max: 1},     // Party40Choice
-			{name: "Dbtr", typ: 169, min: 0, max: 1},          // Party40Choice
-			{name: "DbtrAcct", typ: 84, min: 0, max: 1},       // CashAccount38
-			{name: "DbtrAgt", typ: 52, min: 0, max: 1},        // BranchAndFinancialInstitutionIdentification6
-			{name: "DbtrAgtAcct", typ: 84, min: 0, max: 1},    // CashAccount38
-			{name: "CdtrAgt", typ: 52, min: 0, max: 1},        // BranchAndFinancialInstitutionIdentification6
-			{name: "CdtrAgtAcct", typ: 84, min: 0, max: 1},    // CashAccount38
-			{name: "Cdtr", typ: 169, min: 0, max: 1},          // Party40Choice
-			{name: "CdtrAcct", typ: 84, min: 0, max: 1},       // CashAccount38
-			{name: "UltmtCdtr", typ: 169, min: 0, max: 1},     // Party40Choice
-			{name: "Purp", typ: 171, min: 0, max: 1},          // Purpose2Choice
-		}},
-		173: {name: "SupplementaryDataEnvelope1", kind: kindAny, namespace: "##any", skip: false},
-		174: {name: "SupplementaryData1", kind: kindSequence, elems: []elemDef{
-			{name: "PlcAndNm", typ: 67, min: 0, max: 1}, // Max350Text
-			{name: "Envlp", typ: 173, min: 1, max: 1},   // SupplementaryDataEnvelope1
-		}},
-		175: {name: "PaymentTransaction110", kind: kindSequence, elems: []elemDef{
-			{name: "StsId", typ: 4, min: 0, max: 1},               // Max35Text
-			{name: "OrgnlGrpInf", typ: 122, min: 0, max: 1},       // OriginalGroupInformation29
-			{name: "OrgnlInstrId", typ: 4, min: 0, max: 1},        // Max35Text
-			{name: "OrgnlEndToEndId", typ: 4, min: 0, max: 1},     // Max35Text
-			{name: "OrgnlTxId", typ: 4, min: 0, max: 1},           // Max35Text
-			{name: "OrgnlUETR", typ: 123, min: 0, max: 1},         // UUIDv4Identifier
-			{name: "TxSts", typ: 119, min: 0, max: 1},             // ExternalPaymentTransactionStatus1Code
-			{name: "StsRsnInf", typ: 118, min: 0, max: 0},         // StatusReasonInformation12
-			{name: "ChrgsInf", typ: 98, min: 0, max: 0},           // Charges7
-			{name: "AccptncDtTm", typ: 65, min: 0, max: 1},        // ISODateTime
-			{name: "FctvIntrBkSttlmDt", typ: 107, min: 0, max: 1}, // DateAndDateTime2Choice
-			{name: "AcctSvcrRef", typ: 4, min: 0, max: 1},         // Max35Text
-			{name: "ClrSysRef", typ: 4, min: 0, max: 1},           // Max35Text
-			{name: "InstgAgt", typ: 52, min: 0, max: 1},           // BranchAndFinancialInstitutionIdentification6
-			{name: "InstdAgt", typ: 52, min: 0, max: 1},           // BranchAndFinancialInstitutionIdentification6
-			{name: "OrgnlTxRef", typ: 172, min: 0, max: 1},        // OriginalTransactionReference28
-			{name: "SplmtryData", typ: 174, min: 0, max: 0},       // SupplementaryData1
-		}},
-		176: {name: "FIToFIPaymentStatusReportV10", kind: kindSequence, elems: []elemDef{
-			{name: "GrpHdr", typ: 112, min: 1, max: 1},            // GroupHeader91
-			{name: "OrgnlGrpInfAndSts", typ: 121, min: 0, max: 0}, // OriginalGroupHeader17
-			{name: "TxInfAndSts", typ: 175, min: 0, max: 0},       // PaymentTransaction110
-			{name: "SplmtryData", typ: 174, min: 0, max: 0},       // SupplementaryData1
-		}},
-		177: {name: "Document", kind: kindSequence, elems: []elemDef{
-			{name: "FIToFIPmtStsRpt", typ: 176, min: 1, max: 1}, // FIToFIPaymentStatusReportV10
-		}},
-		178: {name: "ActiveCurrencyAndAmount", kind: kindExtension, facets: 27, ccy: 28},
-		179: {name: "ActiveCurrencyAndAmount_SimpleType", kind: kindSimple, facets: 27},
-		180: {name: "ActiveCurrencyCode", kind: kindSimple, facets: 28},
-		181: {name: "BaseOneRate", kind: kindSimple, facets: 47},
-		182: {name: "BatchBookingIndicator", kind: kindSimple, facets: 16},
-		183: {name: "ChargeBearerType1Code", kind: kindSimple, facets: 48},
-		184: {name: "PaymentIdentification7", kind: kindSequence, elems: []elemDef{
-			{name: "InstrId", typ: 4, min: 0, max: 1},    // Max35Text
-			{name: "EndToEndId", typ: 4, min: 1, max: 1}, // Max35Text
-			{name: "TxId", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "UETR", typ: 123, min: 0, max: 1},     // UUIDv4Identifier
-			{name: "ClrSysRef", typ: 4, min: 0, max: 1},  // Max35Text
-		}},
-		185: {name: "PaymentTypeInformation28", kind: kindSequence, elems: []elemDef{
-			{name: "InstrPrty", typ: 126, min: 0, max: 1}, // Priority2Code
-			{name: "ClrChanl", typ: 99, min: 0, max: 1},   // ClearingChannel2Code
-			{name: "SvcLvl", typ: 128, min: 0, max: 0},    // ServiceLevel8Choice
-			{name: "LclInstrm", typ: 130, min: 0, max: 1}, // LocalInstrument2Choice
-			{name: "CtgyPurp", typ: 97, min: 0, max: 1},   // CategoryPurpose1Choice
-		}},
-		186: {name: "Priority3Code", kind: kindSimple, facets: 49},
-		187: {name: "SettlementDateTimeIndication1", kind: kindSequence, elems: []elemDef{
-			{name: "DbtDtTm", typ: 65, min: 0, max: 1}, // ISODateTime
-			{name: "CdtDtTm", typ: 65, min: 0, max: 1}, // ISODateTime
-		}},
-		188: {name: "ISOTime", kind: kindSimple, facets: 50},
-		189: {name: "SettlementTimeRequest2", kind: kindSequence, elems: []elemDef{
-			{name: "CLSTm", typ: 188, min: 0, max: 1},  // ISOTime
-			{name: "TillTm", typ: 188, min: 0, max: 1}, // ISOTime
-			{name: "FrTm", typ: 188, min: 0, max: 1},   // ISOTime
-			{name: "RjctTm", typ: 188, min: 0, max: 1}, // ISOTime
-		}},
-		190: {name: "Instruction3Code", kind: kindSimple, facets: 51},
-		191: {name: "InstructionForCreditorAgent1", kind: kindSequence, elems: []elemDef{
-			{name: "Cd", typ: 190, min: 0, max: 1},     // Instruction3Code
-			{name: "InstrInf", typ: 7, min: 0, max: 1}, // Max140Text
-		}},
-		192: {name: "Instruction4Code", kind: kindSimple, facets: 52},
-		193: {name: "InstructionForNextAgent1", kind: kindSequence, elems: []elemDef{
-			{name: "Cd", typ: 192, min: 0, max: 1},     // Instruction4Code
-			{name: "InstrInf", typ: 7, min: 0, max: 1}, // Max140Text
-		}},
-		194: {name: "RegulatoryReportingType1Code", kind: kindSimple, facets: 53},
-		195: {name: "RegulatoryAuthority2", kind: kindSequence, elems: []elemDef{
-			{name: "Nm", typ: 7, min: 0, max: 1},    // Max140Text
-			{name: "Ctry", typ: 10, min: 0, max: 1}, // CountryCode
-		}},
-		196: {name: "Max10Text", kind: kindSimple, facets: 54},
-		197: {name: "StructuredRegulatoryReporting3", kind: kindSequence, elems: []elemDef{
-			{name: "Tp", typ: 4, min: 0, max: 1},    // Max35Text
-			{name: "Dt", typ: 23, min: 0, max: 1},   // ISODate
-			{name: "Ctry", typ: 10, min: 0, max: 1}, // CountryCode
-			{name: "Cd", typ: 196, min: 0, max: 1},  // Max10Text
-			{name: "Amt", typ: 76, min: 0, max: 1},  // ActiveOrHistoricCurrencyAndAmount
-			{name: "Inf", typ: 4, min: 0, max: 0},   // Max35Text
-		}},
-		198: {name: "RegulatoryReporting3", kind: kindSequence, elems: []elemDef{
-			{name: "DbtCdtRptgInd", typ: 194, min: 0, max: 1}, // RegulatoryReportingType1Code
-			{name: "Authrty", typ: 195, min: 0, max: 1},       // RegulatoryAuthority2
-			{name: "Dtls", typ: 197, min: 0, max: 0},          // StructuredRegulatoryReporting3
-		}},
-		199: {name: "TaxInformation8", kind: kindSequence, elems: []elemDef{
-			{name: "Cdtr", typ: 152, min: 0, max: 1},           // TaxParty1
-			{name: "Dbtr", typ: 154, min: 0, max: 1},           // TaxParty2
-			{name: "AdmstnZone", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "RefNb", typ: 7, min: 0, max: 1},            // Max140Text
-			{name: "Mtd", typ: 4, min: 0, max: 1},              // Max35Text
-			{name: "TtlTaxblBaseAmt", typ: 76, min: 0, max: 1}, // ActiveOrHistoricCurrencyAndAmount
-			{name: "TtlTaxAmt", typ: 76, min: 0, max: 1},       // ActiveOrHistoricCurrencyAndAmount
-			{name: "Dt", typ: 23, min: 0, max: 1},              // ISODate
-			{name: "SeqNb", typ: 155, min: 0, max: 1},          // Number
-			{name: "Rcrd", typ: 161, min: 0, max: 0},           // TaxRecord2
-		}},
-		200: {name: "RemittanceLocationMethod2Code", kind: kindSimple, facets: 55},
-		201: {name: "NameAndAddress16", kind: kindSequence, elems: []elemDef{
-			{name: "Nm", typ: 7, min: 1, max: 1},   // Max140Text
-			{name: "Adr", typ: 49, min: 1, max: 1}, // PostalAddress24
-		}},
-		202: {name: "RemittanceLocationData1", kind: kindSequence, elems: []elemDef{
-			{name: "Mtd", typ: 200, min: 1, max: 1},       // RemittanceLocationMethod2Code
-			{name: "ElctrncAdr", typ: 32, min: 0, max: 1}, // Max2048Text
-			{name: "PstlAdr", typ: 201, min: 0, max: 1},   // NameAndAddress16
-		}},
-		203: {name: "RemittanceLocation7", kind: kindSequence, elems: []elemDef{
-			{name: "RmtId", typ: 4, min: 0, max: 1},         // Max35Text
-			{name: "RmtLctnDtls", typ: 202, min: 0, max: 0}, // RemittanceLocationData1
-		}},
-		204: {name: "CreditTransferTransaction39", kind: kindSequence, elems: []elemDef{
-			{name: "PmtId", typ: 184, min: 1, max: 1},            // PaymentIdentification7
-			{name: "PmtTpInf", typ: 185, min: 0, max: 1},         // PaymentTypeInformation28
-			{name: "IntrBkSttlmAmt", typ: 178, min: 1, max: 1},   // ActiveCurrencyAndAmount
-			{name: "IntrBkSttlmDt", typ: 23, min: 0, max: 1},     // ISODate
-			{name: "SttlmPrty", typ: 186, min: 0, max: 1},        // Priority3Code
-			{name: "SttlmTmIndctn", typ: 187, min: 0, max: 1},    // SettlementDateTimeIndication1
-			{name: "SttlmTmReq", typ: 189, min: 0, max: 1},       // SettlementTimeRequest2
-			{name: "AccptncDtTm", typ: 65, min: 0, max: 1},       // ISODateTime
-			{name: "PoolgAdjstmntDt", typ: 23, min: 0, max: 1},   // ISODate
-			{name: "InstdAmt", typ: 76, min: 0, max: 1},          // ActiveOrHistoricCurrencyAndAmount
-			{name: "XchgRate", typ: 181, min: 0, max: 1},         // BaseOneRate
-			{name: "ChrgBr", typ: 183, min: 1, max: 1},           // ChargeBearerType1Code
-			{name: "ChrgsInf", typ: 98, min: 0, max: 0},          // Charges7
-			{name: "PrvsInstgAgt1", typ: 52, min: 0, max: 1},     // BranchAndFinancialInstitutionIdentification6
-			{name: "PrvsInstgAgt1Acct", typ: 84, min: 0, max: 1}, // CashAccount38
-			{name: "PrvsInstgAgt2", typ: 52, min: 0, max: 1},     // BranchAndFinancialInstitutionIdentification6
-			{name: "PrvsInstgAgt2Acct", typ: 84, min: 0, max: 1}, // CashAccount38
-			{name: "PrvsInstgAgt3", typ: 52, min: 0, max: 1},     // BranchAndFinancialInstitutionIdentification6
-			{name: "PrvsInstgAgt3Acct", typ: 84, min: 0, max: 1}, // CashAccount38
-			{name: "InstgAgt", typ: 52, min: 0, max: 1},          // BranchAndFinancialInstitutionIdentification6
-			{name: "InstdAgt", typ: 52, min: 0, max: 1},          // BranchAndFinancialInstitutionIdentification6
-			{name: "IntrmyAgt1", typ: 52, min: 0, max: 1},        // BranchAndFinancialInstitutionIdentification6
-			{name: "IntrmyAgt1Acct", typ: 84, min: 0, max: 1},    // CashAccount38
-			{name: "IntrmyAgt2", typ: 52, min: 0, max: 1},        // BranchAndFinancialInstitutionIdentification6
-			{name: "IntrmyAgt2Acct", typ: 84, min: 0, max: 1},    // CashAccount38
-			{name: "IntrmyAgt3", typ: 52, min: 0, max: 1},        // BranchAndFinancialInstitutionIdentification6
-			{name: "IntrmyAgt3Acct", typ: 84, min: 0, max: 1},    // CashAccount38
-			{name: "UltmtDbtr", typ: 63, min: 0, max: 1},         // PartyIdentification135
-			{name: "InitgPty", typ: 63, min: 0, max: 1},          // PartyIdentification135
-			{name: "Dbtr", typ: 63, min: 1, max: 1},              // PartyIdentification135
-			{name: "DbtrAcct", typ: 84, min: 0, max: 1},          // CashAccount38
-			{name: "DbtrAgt", typ: 52, min: 1, max: 1},           // BranchAndFinancialInstitutionIdentification6
-			{name: "DbtrAgtAcct", typ: 84, min: 0, max: 1},       // CashAccount38
-			{name: "CdtrAgt", typ: 52, min: 1, max: 1},           // BranchAndFinancialInstitutionIdentification6
-			{name: "CdtrAgtAcct", typ: 84, min: 0, max: 1},       // CashAccount38
-			{name: "Cdtr", typ: 63, min: 1, max: 1},              // PartyIdentification135
-			{name: "CdtrAcct", typ: 84, min: 0, max: 1},          // CashAccount38
-			{name: "UltmtCdtr", typ: 63, min: 0, max: 1},         // PartyIdentification135
-			{name: "InstrForCdtrAgt", typ: 191, min: 0, max: 0},  // InstructionForCreditorAgent1
-			{name: "InstrForNxtAgt", typ: 193, min: 0, max: 0},   // InstructionForNextAgent1
-			{name: "Purp", typ: 171, min: 0, max: 1},             // Purpose2Choice
-			{name: "RgltryRptg", typ: 198, min: 0, max: 10},      // RegulatoryReporting3
-			{name: "Tax", typ: 199, min: 0, max: 1},              // TaxInformation8
-			{name: "RltdRmtInf", typ: 203, min: 0, max: 10},      // RemittanceLocation7
-			{name: "RmtInf", typ: 168, min: 0, max: 1},           // RemittanceInformation16
-			{name: "SplmtryData", typ: 174, min: 0, max: 0},      // SupplementaryData1
-		}},
-		205: {name: "GroupHeader93", kind: kindSequence, elems: []elemDef{
-			{name: "MsgId", typ: 4, min: 1, max: 1},               // Max35Text
-			{name: "CreDtTm", typ: 65, min: 1, max: 1},            // ISODateTime
-			{name: "BtchBookg", typ: 182, min: 0, max: 1},         // BatchBookingIndicator
-			{name: "NbOfTxs", typ: 113, min: 1, max: 1},           // Max15NumericText
-			{name: "CtrlSum", typ: 86, min: 0, max: 1},            // DecimalNumber
-			{name: "TtlIntrBkSttlmAmt", typ: 178, min: 0, max: 1}, // ActiveCurrencyAndAmount
-			{name: "IntrBkSttlmDt", typ: 23, min: 0, max: 1},      // ISODate
-			{name: "SttlmInf", typ: 125, min: 1, max: 1},          // SettlementInstruction7
-			{name: "PmtTpInf", typ: 185, min: 0, max: 1},          // PaymentTypeInformation28
-			{name: "InstgAgt", typ: 52, min: 0, max: 1},           // BranchAndFinancialInstitutionIdentification6
-			{name: "InstdAgt", typ: 52, min: 0, max: 1},           // BranchAndFinancialInstitutionIdentification6
-		}},
-		206: {name: "FIToFICustomerCreditTransferV08", kind: kindSequence, elems: []elemDef{
-			{name: "GrpHdr", typ: 205, min: 1, max: 1},      // GroupHeader93
-			{name: "CdtTrfTxInf", typ: 204, min: 1, max: 0}, // CreditTransferTransaction39
-			{name: "SplmtryData", typ: 174, min: 0, max: 0}, // SupplementaryData1
-		}},
-		207: {name: "Document", kind: kindSequence, elems: []elemDef{
-			{name: "FIToFICstmrCdtTrf", typ: 206, min: 1, max: 1}, // FIToFICustomerCreditTransferV08
-		}},
-		208: {name: "OriginalGroupInformation27", kind: kindSequence, elems: []elemDef{
-			{name: "OrgnlMsgId", typ: 4, min: 1, max: 1},     // Max35Text
-			{name: "OrgnlMsgNmId", typ: 4, min: 1, max: 1},   // Max35Text
-			{name: "OrgnlCreDtTm", typ: 65, min: 0, max: 1},  // ISODateTime
-			{name: "OrgnlNbOfTxs", typ: 113, min: 0, max: 1}, // Max15NumericText
-			{name: "OrgnlCtrlSum", typ: 86, min: 0, max: 1},  // DecimalNumber
-		}},
-		209: {name: "PaymentTransaction113", kind: kindSequence, elems: []elemDef{
-			{name: "StsReqId", typ: 4, min: 0, max: 1},        // Max35Text
-			{name: "OrgnlGrpInf", typ: 122, min: 0, max: 1},   // OriginalGroupInformation29
-			{name: "OrgnlInstrId", typ: 4, min: 0, max: 1},    // Max35Text
-			{name: "OrgnlEndToEndId", typ: 4, min: 0, max: 1}, // Max35Text
-			{name: "OrgnlTxId", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "OrgnlUETR", typ: 123, min: 0, max: 1},     // UUIDv4Identifier
-			{name: "AccptncDtTm", typ: 65, min: 0, max: 1},    // ISODateTime
-			{name: "ClrSysRef", typ: 4, min: 0, max: 1},       // Max35Text
-			{name: "InstgAgt", typ: 52, min: 0, max: 1},       // BranchAndFinancialInstitutionIdentification6
-			{name: "InstdAgt", typ: 52, min: 0, max: 1},       // BranchAndFinancialInstitutionIdentification6
-			{name: "OrgnlTxRef", typ: 172, min: 0, max: 1},    // OriginalTransactionReference28
-			{name: "SplmtryData", typ: 174, min: 0, max: 0},   // SupplementaryData1
-		}},
-		210: {name: "FIToFIPaymentStatusRequestV03", kind: kindSequence, elems: []elemDef{
-			{name: "GrpHdr", typ: 112, min: 1, max: 1},      // GroupHeader91
-			{name: "OrgnlGrpInf", typ: 208, min: 0, max: 0}, // OriginalGroupInformation27
-			{name: "TxInf", typ: 209, min: 0, max: 0},       // PaymentTransaction113
-			{name: "SplmtryData", typ: 174, min: 0, max: 0}, // SupplementaryData1
-		}},
-		211: {name: "Document", kind: kindSequence, elems: []elemDef{
-			{name: "FIToFIPmtStsReq", typ: 210, min: 1, max: 1}, // FIToFIPaymentStatusRequestV03
+		0: {name: "IBAN2007Identifier", kind: kindSimple, facets: 0},
+		1: {name: "Max34Text", kind: kindSimple, facets: 1},
+		2: {name: "ExternalAccountIdentification1Code", kind: kindSimple, facets: 2},
+		3: {name: "Max35Text", kind: kindSimple, facets: 3},
+		4: {name: "AccountSchemeName1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 2, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		5: {name: "GenericAccountIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 1, 1, 1}, {"SchmeNm", 4, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		6: {name: "AccountIdentification4Choice", kind: kindChoice, elems: []elemDef{
+			{"IBAN", 0, 1, 1}, {"Othr", 5, 1, 1},
+		}},
+		7:  {name: "AddressType2Code", kind: kindSimple, facets: 4},
+		8:  {name: "AnyBICIdentifier", kind: kindSimple, facets: 5},
+		9:  {name: "BICFIIdentifier", kind: kindSimple, facets: 5},
+		10: {name: "ExternalClearingSystemIdentification1Code", kind: kindSimple, facets: 6},
+		11: {name: "ClearingSystemIdentification2Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 10, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		12: {name: "ClearingSystemMemberIdentification2", kind: kindSequence, elems: []elemDef{
+			{"ClrSysId", 11, 0, 1}, {"MmbId", 3, 1, 1},
+		}},
+		13: {name: "Max140Text", kind: kindSimple, facets: 7},
+		14: {name: "Max70Text", kind: kindSimple, facets: 8},
+		15: {name: "Max16Text", kind: kindSimple, facets: 9},
+		16: {name: "CountryCode", kind: kindSimple, facets: 10},
+		17: {name: "PostalAddress6", kind: kindSequence, elems: []elemDef{
+			{"AdrTp", 7, 0, 1}, {"Dept", 14, 0, 1}, {"SubDept", 14, 0, 1}, {"StrtNm", 14, 0, 1}, {"BldgNb", 15, 0, 1},
+			{"PstCd", 15, 0, 1}, {"TwnNm", 3, 0, 1}, {"CtrySubDvsn", 3, 0, 1}, {"Ctry", 16, 0, 1}, {"AdrLine", 14, 0, 7},
+		}},
+		18: {name: "ExternalFinancialInstitutionIdentification1Code", kind: kindSimple, facets: 2},
+		19: {name: "FinancialIdentificationSchemeName1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 18, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		20: {name: "GenericFinancialIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"SchmeNm", 19, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		21: {name: "FinancialInstitutionIdentification8", kind: kindSequence, elems: []elemDef{
+			{"BICFI", 9, 0, 1}, {"ClrSysMmbId", 12, 0, 1}, {"Nm", 13, 0, 1}, {"PstlAdr", 17, 0, 1}, {"Othr", 20, 0, 1},
+		}},
+		22: {name: "BranchData2", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 0, 1}, {"Nm", 13, 0, 1}, {"PstlAdr", 17, 0, 1},
+		}},
+		23: {name: "BranchAndFinancialInstitutionIdentification5", kind: kindSequence, elems: []elemDef{
+			{"FinInstnId", 21, 1, 1}, {"BrnchId", 22, 0, 1},
+		}},
+		24: {name: "NamePrefix1Code", kind: kindSimple, facets: 11},
+		25: {name: "PhoneNumber", kind: kindSimple, facets: 12},
+		26: {name: "Max2048Text", kind: kindSimple, facets: 13},
+		27: {name: "ContactDetails2", kind: kindSequence, elems: []elemDef{
+			{"NmPrfx", 24, 0, 1}, {"Nm", 13, 0, 1}, {"PhneNb", 25, 0, 1}, {"MobNb", 25, 0, 1}, {"FaxNb", 25, 0, 1},
+			{"EmailAdr", 26, 0, 1}, {"Othr", 3, 0, 1},
+		}},
+		28: {name: "ISODate", kind: kindSimple, facets: 14},
+		29: {name: "DateAndPlaceOfBirth", kind: kindSequence, elems: []elemDef{
+			{"BirthDt", 28, 1, 1}, {"PrvcOfBirth", 3, 0, 1}, {"CityOfBirth", 3, 1, 1}, {"CtryOfBirth", 16, 1, 1},
+		}},
+		30: {name: "ISODateTime", kind: kindSimple, facets: 15},
+		31: {name: "ExternalOrganisationIdentification1Code", kind: kindSimple, facets: 2},
+		32: {name: "OrganisationIdentificationSchemeName1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 31, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		33: {name: "GenericOrganisationIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"SchmeNm", 32, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		34: {name: "OrganisationIdentification8", kind: kindSequence, elems: []elemDef{
+			{"AnyBIC", 8, 0, 1}, {"Othr", 33, 0, 0},
+		}},
+		35: {name: "ExternalPersonIdentification1Code", kind: kindSimple, facets: 2},
+		36: {name: "PersonIdentificationSchemeName1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 35, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		37: {name: "GenericPersonIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"SchmeNm", 36, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		38: {name: "PersonIdentification5", kind: kindSequence, elems: []elemDef{
+			{"DtAndPlcOfBirth", 29, 0, 1}, {"Othr", 37, 0, 0},
+		}},
+		39: {name: "Party11Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgId", 34, 1, 1}, {"PrvtId", 38, 1, 1},
+		}},
+		40: {name: "PartyIdentification43", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 0, 1}, {"PstlAdr", 17, 0, 1}, {"Id", 39, 0, 1}, {"CtryOfRes", 16, 0, 1}, {"CtctDtls", 27, 0, 1},
+		}},
+		41: {name: "Party12Choice", kind: kindChoice, elems: []elemDef{
+			{"Pty", 40, 1, 1}, {"Agt", 23, 1, 1},
+		}},
+		42: {name: "IdentificationAssignment2", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Cretr", 41, 0, 1}, {"FrstAgt", 23, 0, 1}, {"Assgnr", 41, 1, 1},
+			{"Assgne", 41, 1, 1},
+		}},
+		43: {name: "PaymentIdentification4", kind: kindSequence, elems: []elemDef{
+			{"InstrId", 3, 0, 1}, {"EndToEndId", 3, 1, 1}, {"TxId", 3, 1, 1}, {"ClrSysRef", 3, 0, 1}, {"FrstAgt", 23, 0, 1},
+		}},
+		44: {name: "OriginalTransactionReference18", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 0, 1}, {"MsgNmId", 3, 0, 1}, {"CreDtTm", 30, 0, 1}, {"OrgnlTx", 43, 0, 0},
+		}},
+		45: {name: "IdentificationInformation2", kind: kindSequence, elems: []elemDef{
+			{"Pty", 40, 0, 1}, {"Acct", 6, 0, 1}, {"Agt", 23, 0, 1},
+		}},
+		46: {name: "IdentificationModification2", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"OrgnlPtyAndAcctId", 45, 0, 1}, {"UpdtdPtyAndAcctId", 45, 1, 1}, {"AddtlInf", 13, 0, 1},
+		}},
+		47: {name: "Max350Text", kind: kindSimple, facets: 16},
+		48: {name: "SupplementaryDataEnvelope1", kind: kindAny, namespace: "##any", skip: false},
+		49: {name: "SupplementaryData1", kind: kindSequence, elems: []elemDef{
+			{"PlcAndNm", 47, 0, 1}, {"Envlp", 48, 1, 1},
+		}},
+		50: {name: "IdentificationModificationAdviceV02", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 42, 1, 1}, {"OrgnlTxRef", 44, 0, 1}, {"Mod", 46, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		51: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"IdModAdvc", 50, 1, 1},
+		}},
+		52: {name: "IdentificationVerification2", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"PtyAndAcctId", 45, 1, 1},
+		}},
+		53: {name: "IdentificationVerificationRequestV02", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 42, 1, 1}, {"Vrfctn", 52, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		54: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"IdVrfctnReq", 53, 1, 1},
+		}},
+		55: {name: "MessageIdentification5", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 0, 1}, {"CreDtTm", 30, 0, 1}, {"FrstAgt", 23, 0, 1},
+		}},
+		56: {name: "IdentificationVerificationIndicator", kind: kindSimple, facets: 17},
+		57: {name: "ExternalVerificationReason1Code", kind: kindSimple, facets: 2},
+		58: {name: "VerificationReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 57, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		59: {name: "VerificationReport2", kind: kindSequence, elems: []elemDef{
+			{"OrgnlId", 3, 1, 1}, {"Vrfctn", 56, 1, 1}, {"Rsn", 58, 0, 1}, {"OrgnlPtyAndAcctId", 45, 0, 1},
+			{"UpdtdPtyAndAcctId", 45, 0, 1},
+		}},
+		60: {name: "IdentificationVerificationReportV02", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 42, 1, 1}, {"OrgnlAssgnmt", 55, 0, 1}, {"Rpt", 59, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		61: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"IdVrfctnRpt", 60, 1, 1},
+		}},
+		62: {name: "MessageReference", kind: kindSequence, elems: []elemDef{
+			{"Ref", 3, 1, 1},
+		}},
+		63: {name: "Max20000Text", kind: kindSimple, facets: 18},
+		64: {name: "RejectionReason2", kind: kindSequence, elems: []elemDef{
+			{"RjctgPtyRsn", 3, 1, 1}, {"RjctnDtTm", 30, 0, 1}, {"ErrLctn", 47, 0, 1}, {"RsnDesc", 47, 0, 1},
+			{"AddtlData", 63, 0, 1},
+		}},
+		65: {name: "admi.002.001.01", kind: kindSequence, elems: []elemDef{
+			{"RltdRef", 62, 1, 1}, {"Rsn", 64, 1, 1},
+		}},
+		66: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"admi.002.001.01", 65, 1, 1},
+		}},
+		67: {name: "Max4AlphaNumericText", kind: kindSimple, facets: 19},
+		68: {name: "Max1000Text", kind: kindSimple, facets: 20},
+		69: {name: "Event2", kind: kindSequence, elems: []elemDef{
+			{"EvtCd", 67, 1, 1}, {"EvtParam", 3, 0, 0}, {"EvtDesc", 68, 0, 1}, {"EvtTm", 30, 0, 1},
+		}},
+		70: {name: "SystemEventNotificationV02", kind: kindSequence, elems: []elemDef{
+			{"EvtInf", 69, 1, 1},
+		}},
+		71: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"SysEvtNtfctn", 70, 1, 1},
+		}},
+		72: {name: "AnyBICDec2014Identifier", kind: kindSimple, facets: 21},
+		73: {name: "ExternalPaymentControlRequestType1Code", kind: kindSimple, facets: 2},
+		74: {name: "ExternalEnquiryRequestType1Code", kind: kindSimple, facets: 2},
+		75: {name: "GenericIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"SchmeNm", 3, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		76: {name: "RequestType4Choice", kind: kindChoice, elems: []elemDef{
+			{"PmtCtrl", 73, 1, 1}, {"Enqry", 74, 1, 1}, {"Prtry", 75, 1, 1},
+		}},
+		77: {name: "OriginalBusinessQuery1", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"MsgNmId", 3, 0, 1}, {"CreDtTm", 30, 0, 1},
+		}},
+		78: {name: "MessageHeader7", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 0, 1}, {"ReqTp", 76, 0, 1}, {"OrgnlBizQry", 77, 0, 1}, {"QryNm", 3, 0, 1},
+		}},
+		79: {name: "SequenceRange1", kind: kindSequence, elems: []elemDef{
+			{"FrSeq", 3, 1, 1}, {"ToSeq", 3, 1, 1},
+		}},
+		80: {name: "SequenceRange1Choice", kind: kindChoice, elems: []elemDef{
+			{"FrSeq", 3, 1, 1}, {"ToSeq", 3, 1, 1}, {"FrToSeq", 79, 1, 0}, {"EQSeq", 3, 1, 0}, {"NEQSeq", 3, 1, 0},
+		}},
+		81: {name: "GenericIdentification36", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Issr", 3, 1, 1}, {"SchmeNm", 3, 0, 1},
+		}},
+		82: {name: "PostalAddress1", kind: kindSequence, elems: []elemDef{
+			{"AdrTp", 7, 0, 1}, {"AdrLine", 14, 0, 5}, {"StrtNm", 14, 0, 1}, {"BldgNb", 15, 0, 1}, {"PstCd", 15, 0, 1},
+			{"TwnNm", 3, 0, 1}, {"CtrySubDvsn", 3, 0, 1}, {"Ctry", 16, 1, 1},
+		}},
+		83: {name: "NameAndAddress5", kind: kindSequence, elems: []elemDef{
+			{"Nm", 47, 1, 1}, {"Adr", 82, 0, 1},
+		}},
+		84: {name: "PartyIdentification120Choice", kind: kindChoice, elems: []elemDef{
+			{"AnyBIC", 72, 1, 1}, {"PrtryId", 81, 1, 1}, {"NmAndAdr", 83, 1, 1},
+		}},
+		85: {name: "LEIIdentifier", kind: kindSimple, facets: 22},
+		86: {name: "PartyIdentification136", kind: kindSequence, elems: []elemDef{
+			{"Id", 84, 1, 1}, {"LEI", 85, 0, 1},
+		}},
+		87: {name: "ResendSearchCriteria2", kind: kindSequence, elems: []elemDef{
+			{"BizDt", 28, 0, 1}, {"SeqNb", 3, 0, 1}, {"SeqRg", 80, 0, 1}, {"OrgnlMsgNmId", 3, 0, 1}, {"FileRef", 3, 0, 1},
+			{"Rcpt", 86, 1, 1},
+		}},
+		88: {name: "ResendRequestV01", kind: kindSequence, elems: []elemDef{
+			{"MsgHdr", 78, 1, 1}, {"RsndSchCrit", 87, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		89: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"RsndReq", 88, 1, 1},
+		}},
+		90: {name: "MessageHeader10", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 0, 1}, {"QryNm", 3, 0, 1},
+		}},
+		91: {name: "MessageReference1", kind: kindSequence, elems: []elemDef{
+			{"Ref", 3, 1, 1}, {"MsgNm", 3, 0, 1}, {"RefIssr", 86, 0, 1},
+		}},
+		92: {name: "RequestHandling2", kind: kindSequence, elems: []elemDef{
+			{"StsCd", 67, 1, 1}, {"StsDtTm", 30, 0, 1}, {"Desc", 13, 0, 1},
+		}},
+		93: {name: "ReceiptAcknowledgementReport2", kind: kindSequence, elems: []elemDef{
+			{"RltdRef", 91, 1, 1}, {"ReqHdlg", 92, 1, 1},
+		}},
+		94: {name: "ReceiptAcknowledgementV01", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 90, 1, 1}, {"Rpt", 93, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		95: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"RctAck", 94, 1, 1},
+		}},
+		96: {name: "Exact4AlphaNumericText", kind: kindSimple, facets: 23},
+		97: {name: "Event1", kind: kindSequence, elems: []elemDef{
+			{"EvtCd", 67, 1, 1}, {"EvtParam", 3, 0, 0}, {"EvtDesc", 47, 0, 1}, {"EvtTm", 30, 0, 1},
+		}},
+		98: {name: "SystemEventAcknowledgementV01", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"OrgtrRef", 3, 0, 1}, {"SttlmSsnIdr", 96, 0, 1}, {"AckDtls", 97, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		99: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"SysEvtAck", 98, 1, 1},
+		}},
+		100: {name: "GenericIdentification30", kind: kindSequence, elems: []elemDef{
+			{"Id", 96, 1, 1}, {"Issr", 3, 1, 1}, {"SchmeNm", 3, 0, 1},
+		}},
+		101: {name: "AddressType3Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 7, 1, 1}, {"Prtry", 100, 1, 1},
+		}},
+		102: {name: "BICFIDec2014Identifier", kind: kindSimple, facets: 21},
+		103: {name: "PostalAddress24", kind: kindSequence, elems: []elemDef{
+			{"AdrTp", 101, 0, 1}, {"Dept", 14, 0, 1}, {"SubDept", 14, 0, 1}, {"StrtNm", 14, 0, 1}, {"BldgNb", 15, 0, 1},
+			{"BldgNm", 3, 0, 1}, {"Flr", 14, 0, 1}, {"PstBx", 15, 0, 1}, {"Room", 14, 0, 1}, {"PstCd", 15, 0, 1},
+			{"TwnNm", 3, 0, 1}, {"TwnLctnNm", 3, 0, 1}, {"DstrctNm", 3, 0, 1}, {"CtrySubDvsn", 3, 0, 1}, {"Ctry", 16, 0, 1},
+			{"AdrLine", 14, 0, 7},
+		}},
+		104: {name: "FinancialInstitutionIdentification18", kind: kindSequence, elems: []elemDef{
+			{"BICFI", 102, 0, 1}, {"ClrSysMmbId", 12, 0, 1}, {"LEI", 85, 0, 1}, {"Nm", 13, 0, 1}, {"PstlAdr", 103, 0, 1},
+			{"Othr", 20, 0, 1},
+		}},
+		105: {name: "BranchData3", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 0, 1}, {"LEI", 85, 0, 1}, {"Nm", 13, 0, 1}, {"PstlAdr", 103, 0, 1},
+		}},
+		106: {name: "BranchAndFinancialInstitutionIdentification6", kind: kindSequence, elems: []elemDef{
+			{"FinInstnId", 104, 1, 1}, {"BrnchId", 105, 0, 1},
+		}},
+		107: {name: "MessageHeader9", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 0, 1}, {"ReqTp", 76, 0, 1},
+		}},
+		108: {name: "OriginalMessageAndIssuer1", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"MsgNmId", 3, 0, 1}, {"OrgtrNm", 14, 0, 1},
+		}},
+		109: {name: "QueueTransactionIdentification1", kind: kindSequence, elems: []elemDef{
+			{"QId", 15, 1, 1}, {"PosInQ", 15, 1, 1},
+		}},
+		110: {name: "UUIDv4Identifier", kind: kindSimple, facets: 24},
+		111: {name: "ImpliedCurrencyAndAmount", kind: kindSimple, facets: 25},
+		112: {name: "Max3NumericText", kind: kindSimple, facets: 26},
+		113: {name: "PaymentInstrument1Code", kind: kindSimple, facets: 27},
+		114: {name: "PaymentOrigin1Choice", kind: kindChoice, elems: []elemDef{
+			{"FINMT", 112, 1, 1}, {"XMLMsgNm", 3, 1, 1}, {"Prtry", 3, 1, 1}, {"Instrm", 113, 1, 1},
+		}},
+		115: {name: "EntryTypeIdentifier", kind: kindSimple, facets: 28},
+		116: {name: "LongPaymentIdentification2", kind: kindSequence, elems: []elemDef{
+			{"TxId", 3, 0, 1}, {"UETR", 110, 0, 1}, {"IntrBkSttlmAmt", 111, 1, 1}, {"IntrBkSttlmDt", 28, 1, 1},
+			{"PmtMtd", 114, 0, 1}, {"InstgAgt", 106, 1, 1}, {"InstdAgt", 106, 1, 1}, {"NtryTp", 115, 0, 1}, {"EndToEndId", 3, 0, 1},
+		}},
+		117: {name: "ShortPaymentIdentification2", kind: kindSequence, elems: []elemDef{
+			{"TxId", 3, 1, 1}, {"IntrBkSttlmDt", 28, 1, 1}, {"InstgAgt", 106, 1, 1},
+		}},
+		118: {name: "PaymentIdentification6Choice", kind: kindChoice, elems: []elemDef{
+			{"TxId", 3, 1, 1}, {"QId", 109, 1, 1}, {"LngBizId", 116, 1, 1}, {"ShrtBizId", 117, 1, 1}, {"PrtryId", 14, 1, 1},
+		}},
+		119: {name: "RequestHandling1", kind: kindSequence, elems: []elemDef{
+			{"StsCd", 67, 1, 1}, {"Desc", 13, 0, 1},
+		}},
+		120: {name: "Receipt3", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 108, 1, 1}, {"OrgnlPmtId", 118, 0, 1}, {"ReqHdlg", 119, 0, 0},
+		}},
+		121: {name: "ReceiptV05", kind: kindSequence, elems: []elemDef{
+			{"MsgHdr", 107, 1, 1}, {"RctDtls", 120, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		122: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"Rct", 121, 1, 1},
+		}},
+		123: {name: "AMLIndicator", kind: kindSimple, facets: 17},
+		124: {name: "ActiveOrHistoricCurrencyAndAmount", kind: kindExtension, facets: 25, ccy: 29},
+		125: {name: "ActiveOrHistoricCurrencyAndAmount_SimpleType", kind: kindSimple, facets: 25},
+		126: {name: "ActiveOrHistoricCurrencyCode", kind: kindSimple, facets: 29},
+		127: {name: "OrganisationIdentification29", kind: kindSequence, elems: []elemDef{
+			{"AnyBIC", 72, 0, 1}, {"LEI", 85, 0, 1}, {"Othr", 33, 0, 0},
+		}},
+		128: {name: "DateAndPlaceOfBirth1", kind: kindSequence, elems: []elemDef{
+			{"BirthDt", 28, 1, 1}, {"PrvcOfBirth", 3, 0, 1}, {"CityOfBirth", 3, 1, 1}, {"CtryOfBirth", 16, 1, 1},
+		}},
+		129: {name: "PersonIdentification13", kind: kindSequence, elems: []elemDef{
+			{"DtAndPlcOfBirth", 128, 0, 1}, {"Othr", 37, 0, 0},
+		}},
+		130: {name: "Party38Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgId", 127, 1, 1}, {"PrvtId", 129, 1, 1},
+		}},
+		131: {name: "NamePrefix2Code", kind: kindSimple, facets: 30},
+		132: {name: "Max4Text", kind: kindSimple, facets: 2},
+		133: {name: "Max128Text", kind: kindSimple, facets: 31},
+		134: {name: "OtherContact1", kind: kindSequence, elems: []elemDef{
+			{"ChanlTp", 132, 1, 1}, {"Id", 133, 0, 1},
+		}},
+		135: {name: "PreferredContactMethod1Code", kind: kindSimple, facets: 32},
+		136: {name: "Contact4", kind: kindSequence, elems: []elemDef{
+			{"NmPrfx", 131, 0, 1}, {"Nm", 13, 0, 1}, {"PhneNb", 25, 0, 1}, {"MobNb", 25, 0, 1}, {"FaxNb", 25, 0, 1},
+			{"EmailAdr", 26, 0, 1}, {"EmailPurp", 3, 0, 1}, {"JobTitl", 3, 0, 1}, {"Rspnsblty", 3, 0, 1}, {"Dept", 14, 0, 1},
+			{"Othr", 134, 0, 0}, {"PrefrdMtd", 135, 0, 1},
+		}},
+		137: {name: "PartyIdentification135", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 0, 1}, {"PstlAdr", 103, 0, 1}, {"Id", 130, 0, 1}, {"CtryOfRes", 16, 0, 1}, {"CtctDtls", 136, 0, 1},
+		}},
+		138: {name: "ExternalCashAccountType1Code", kind: kindSimple, facets: 2},
+		139: {name: "CashAccountType2Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 138, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		140: {name: "ExternalProxyAccountType1Code", kind: kindSimple, facets: 2},
+		141: {name: "ProxyAccountType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 140, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		142: {name: "ProxyAccountIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 141, 0, 1}, {"Id", 26, 1, 1},
+		}},
+		143: {name: "CashAccount38", kind: kindSequence, elems: []elemDef{
+			{"Id", 6, 1, 1}, {"Tp", 139, 0, 1}, {"Ccy", 126, 0, 1}, {"Nm", 14, 0, 1}, {"Prxy", 142, 0, 1},
+		}},
+		144: {name: "Frequency6Code", kind: kindSimple, facets: 33},
+		145: {name: "DecimalNumber", kind: kindSimple, facets: 34},
+		146: {name: "FrequencyPeriod1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 144, 1, 1}, {"CntPerPrd", 145, 1, 1},
+		}},
+		147: {name: "Exact2NumericText", kind: kindSimple, facets: 35},
+		148: {name: "FrequencyAndMoment1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 144, 1, 1}, {"PtInTm", 147, 1, 1},
+		}},
+		149: {name: "Frequency36Choice", kind: kindChoice, elems: []elemDef{
+			{"Tp", 144, 1, 1}, {"Prd", 146, 1, 1}, {"PtInTm", 148, 1, 1},
+		}},
+		150: {name: "ExternalMandateSetupReason1Code", kind: kindSimple, facets: 2},
+		151: {name: "MandateSetupReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 150, 1, 1}, {"Prtry", 14, 1, 1},
+		}},
+		152: {name: "AmendmentInformationDetails13", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMndtId", 3, 0, 1}, {"OrgnlCdtrSchmeId", 137, 0, 1}, {"OrgnlCdtrAgt", 106, 0, 1},
+			{"OrgnlCdtrAgtAcct", 143, 0, 1}, {"OrgnlDbtr", 137, 0, 1}, {"OrgnlDbtrAcct", 143, 0, 1}, {"OrgnlDbtrAgt", 106, 0, 1},
+			{"OrgnlDbtrAgtAcct", 143, 0, 1}, {"OrgnlFnlColltnDt", 28, 0, 1}, {"OrgnlFrqcy", 149, 0, 1}, {"OrgnlRsn", 151, 0, 1},
+			{"OrgnlTrckgDays", 147, 0, 1},
+		}},
+		153: {name: "EquivalentAmount2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CcyOfTrf", 126, 1, 1},
+		}},
+		154: {name: "AmountType4Choice", kind: kindChoice, elems: []elemDef{
+			{"InstdAmt", 124, 1, 1}, {"EqvtAmt", 153, 1, 1},
+		}},
+		155: {name: "Party40Choice", kind: kindChoice, elems: []elemDef{
+			{"Pty", 137, 1, 1}, {"Agt", 106, 1, 1},
+		}},
+		156: {name: "YesNoIndicator", kind: kindSimple, facets: 17},
+		157: {name: "Case5", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Cretr", 155, 1, 1}, {"ReopCaseIndctn", 156, 0, 1},
+		}},
+		158: {name: "CaseAssignment5", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Assgnr", 155, 1, 1}, {"Assgne", 155, 1, 1}, {"CreDtTm", 30, 1, 1},
+		}},
+		159: {name: "ExternalCategoryPurpose1Code", kind: kindSimple, facets: 2},
+		160: {name: "CategoryPurpose1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 159, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		161: {name: "ClearingChannel2Code", kind: kindSimple, facets: 36},
+		162: {name: "ExternalCashClearingSystem1Code", kind: kindSimple, facets: 37},
+		163: {name: "ClearingSystemIdentification3Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 162, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		164: {name: "CreditDebitCode", kind: kindSimple, facets: 38},
+		165: {name: "DocumentType3Code", kind: kindSimple, facets: 39},
+		166: {name: "CreditorReferenceType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 165, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		167: {name: "CreditorReferenceType2", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 166, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		168: {name: "CreditorReferenceInformation2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 167, 0, 1}, {"Ref", 3, 0, 1},
+		}},
+		169: {name: "DateAndDateTime2Choice", kind: kindChoice, elems: []elemDef{
+			{"Dt", 28, 1, 1}, {"DtTm", 30, 1, 1},
+		}},
+		170: {name: "DatePeriod2", kind: kindSequence, elems: []elemDef{
+			{"FrDt", 28, 1, 1}, {"ToDt", 28, 1, 1},
+		}},
+		171: {name: "ExternalDiscountAmountType1Code", kind: kindSimple, facets: 2},
+		172: {name: "DiscountAmountType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 171, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		173: {name: "DiscountAmountAndType1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 172, 0, 1}, {"Amt", 124, 1, 1},
+		}},
+		174: {name: "UnderlyingGroupInformation1", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"OrgnlMsgDlvryChanl", 3, 0, 1},
+		}},
+		175: {name: "SettlementMethod1Code", kind: kindSimple, facets: 40},
+		176: {name: "SettlementInstruction7", kind: kindSequence, elems: []elemDef{
+			{"SttlmMtd", 175, 1, 1}, {"SttlmAcct", 143, 0, 1}, {"ClrSys", 163, 0, 1}, {"InstgRmbrsmntAgt", 106, 0, 1},
+			{"InstgRmbrsmntAgtAcct", 143, 0, 1}, {"InstdRmbrsmntAgt", 106, 0, 1}, {"InstdRmbrsmntAgtAcct", 143, 0, 1},
+			{"ThrdRmbrsmntAgt", 106, 0, 1}, {"ThrdRmbrsmntAgtAcct", 143, 0, 1},
+		}},
+		177: {name: "Priority2Code", kind: kindSimple, facets: 41},
+		178: {name: "ExternalServiceLevel1Code", kind: kindSimple, facets: 2},
+		179: {name: "ServiceLevel8Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 178, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		180: {name: "ExternalLocalInstrument1Code", kind: kindSimple, facets: 3},
+		181: {name: "LocalInstrument2Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 180, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		182: {name: "SequenceType3Code", kind: kindSimple, facets: 42},
+		183: {name: "PaymentTypeInformation27", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"ClrChanl", 161, 0, 1}, {"SvcLvl", 179, 0, 0}, {"LclInstrm", 181, 0, 1},
+			{"SeqTp", 182, 0, 1}, {"CtgyPurp", 160, 0, 1},
+		}},
+		184: {name: "PaymentMethod4Code", kind: kindSimple, facets: 43},
+		185: {name: "TrueFalseIndicator", kind: kindSimple, facets: 17},
+		186: {name: "Max1025Text", kind: kindSimple, facets: 44},
+		187: {name: "MandateRelatedInformation14", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 1}, {"DtOfSgntr", 28, 0, 1}, {"AmdmntInd", 185, 0, 1}, {"AmdmntInfDtls", 152, 0, 1},
+			{"ElctrncSgntr", 186, 0, 1}, {"FrstColltnDt", 28, 0, 1}, {"FnlColltnDt", 28, 0, 1}, {"Frqcy", 149, 0, 1},
+			{"Rsn", 151, 0, 1}, {"TrckgDays", 147, 0, 1},
+		}},
+		188: {name: "DocumentType6Code", kind: kindSimple, facets: 45},
+		189: {name: "ReferredDocumentType3Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 188, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		190: {name: "ReferredDocumentType4", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 189, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		191: {name: "ExternalDocumentLineType1Code", kind: kindSimple, facets: 2},
+		192: {name: "DocumentLineType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 191, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		193: {name: "DocumentLineType1", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 192, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		194: {name: "DocumentLineIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 193, 0, 1}, {"Nb", 3, 0, 1}, {"RltdDt", 28, 0, 1},
+		}},
+		195: {name: "ExternalTaxAmountType1Code", kind: kindSimple, facets: 2},
+		196: {name: "TaxAmountType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 195, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		197: {name: "TaxAmountAndType1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 196, 0, 1}, {"Amt", 124, 1, 1},
+		}},
+		198: {name: "DocumentAdjustment1", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 0, 1}, {"Rsn", 132, 0, 1}, {"AddtlInf", 13, 0, 1},
+		}},
+		199: {name: "RemittanceAmount3", kind: kindSequence, elems: []elemDef{
+			{"DuePyblAmt", 124, 0, 1}, {"DscntApldAmt", 173, 0, 0}, {"CdtNoteAmt", 124, 0, 1}, {"TaxAmt", 197, 0, 0},
+			{"AdjstmntAmtAndRsn", 198, 0, 0}, {"RmtdAmt", 124, 0, 1},
+		}},
+		200: {name: "DocumentLineInformation1", kind: kindSequence, elems: []elemDef{
+			{"Id", 194, 1, 0}, {"Desc", 26, 0, 1}, {"Amt", 199, 0, 1},
+		}},
+		201: {name: "ReferredDocumentInformation7", kind: kindSequence, elems: []elemDef{
+			{"Tp", 190, 0, 1}, {"Nb", 3, 0, 1}, {"RltdDt", 28, 0, 1}, {"LineDtls", 200, 0, 0},
+		}},
+		202: {name: "RemittanceAmount2", kind: kindSequence, elems: []elemDef{
+			{"DuePyblAmt", 124, 0, 1}, {"DscntApldAmt", 173, 0, 0}, {"CdtNoteAmt", 124, 0, 1}, {"TaxAmt", 197, 0, 0},
+			{"AdjstmntAmtAndRsn", 198, 0, 0}, {"RmtdAmt", 124, 0, 1},
+		}},
+		203: {name: "TaxParty1", kind: kindSequence, elems: []elemDef{
+			{"TaxId", 3, 0, 1}, {"RegnId", 3, 0, 1}, {"TaxTp", 3, 0, 1},
+		}},
+		204: {name: "TaxAuthorisation1", kind: kindSequence, elems: []elemDef{
+			{"Titl", 3, 0, 1}, {"Nm", 13, 0, 1},
+		}},
+		205: {name: "TaxParty2", kind: kindSequence, elems: []elemDef{
+			{"TaxId", 3, 0, 1}, {"RegnId", 3, 0, 1}, {"TaxTp", 3, 0, 1}, {"Authstn", 204, 0, 1},
+		}},
+		206: {name: "Number", kind: kindSimple, facets: 46},
+		207: {name: "TaxRecordPeriod1Code", kind: kindSimple, facets: 47},
+		208: {name: "TaxPeriod2", kind: kindSequence, elems: []elemDef{
+			{"Yr", 28, 0, 1}, {"Tp", 207, 0, 1}, {"FrToDt", 170, 0, 1},
+		}},
+		209: {name: "PercentageRate", kind: kindSimple, facets: 48},
+		210: {name: "TaxRecordDetails2", kind: kindSequence, elems: []elemDef{
+			{"Prd", 208, 0, 1}, {"Amt", 124, 1, 1},
+		}},
+		211: {name: "TaxAmount2", kind: kindSequence, elems: []elemDef{
+			{"Rate", 209, 0, 1}, {"TaxblBaseAmt", 124, 0, 1}, {"TtlAmt", 124, 0, 1}, {"Dtls", 210, 0, 0},
+		}},
+		212: {name: "TaxRecord2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 0, 1}, {"Ctgy", 3, 0, 1}, {"CtgyDtls", 3, 0, 1}, {"DbtrSts", 3, 0, 1}, {"CertId", 3, 0, 1},
+			{"FrmsCd", 3, 0, 1}, {"Prd", 208, 0, 1}, {"TaxAmt", 211, 0, 1}, {"AddtlInf", 13, 0, 1},
+		}},
+		213: {name: "TaxInformation7", kind: kindSequence, elems: []elemDef{
+			{"Cdtr", 203, 0, 1}, {"Dbtr", 205, 0, 1}, {"UltmtDbtr", 205, 0, 1}, {"AdmstnZone", 3, 0, 1}, {"RefNb", 13, 0, 1},
+			{"Mtd", 3, 0, 1}, {"TtlTaxblBaseAmt", 124, 0, 1}, {"TtlTaxAmt", 124, 0, 1}, {"Dt", 28, 0, 1}, {"SeqNb", 206, 0, 1},
+			{"Rcrd", 212, 0, 0},
+		}},
+		214: {name: "ExternalGarnishmentType1Code", kind: kindSimple, facets: 2},
+		215: {name: "GarnishmentType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 214, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		216: {name: "GarnishmentType1", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 215, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		217: {name: "Garnishment3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 216, 1, 1}, {"Grnshee", 137, 0, 1}, {"GrnshmtAdmstr", 137, 0, 1}, {"RefNb", 13, 0, 1}, {"Dt", 28, 0, 1},
+			{"RmtdAmt", 124, 0, 1}, {"FmlyMdclInsrncInd", 185, 0, 1}, {"MplyeeTermntnInd", 185, 0, 1},
+		}},
+		218: {name: "StructuredRemittanceInformation16", kind: kindSequence, elems: []elemDef{
+			{"RfrdDocInf", 201, 0, 0}, {"RfrdDocAmt", 202, 0, 1}, {"CdtrRefInf", 168, 0, 1}, {"Invcr", 137, 0, 1},
+			{"Invcee", 137, 0, 1}, {"TaxRmt", 213, 0, 1}, {"GrnshmtRmt", 217, 0, 1}, {"AddtlRmtInf", 13, 0, 3},
+		}},
+		219: {name: "RemittanceInformation16", kind: kindSequence, elems: []elemDef{
+			{"Ustrd", 13, 0, 0}, {"Strd", 218, 0, 0},
+		}},
+		220: {name: "ExternalPurpose1Code", kind: kindSimple, facets: 2},
+		221: {name: "Purpose2Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 220, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		222: {name: "OriginalTransactionReference28", kind: kindSequence, elems: []elemDef{
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"Amt", 154, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"CdtrSchmeId", 137, 0, 1}, {"SttlmInf", 176, 0, 1}, {"PmtTpInf", 183, 0, 1},
+			{"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 187, 0, 1}, {"RmtInf", 219, 0, 1}, {"UltmtDbtr", 155, 0, 1}, {"Dbtr", 155, 0, 1},
+			{"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 155, 0, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 155, 0, 1}, {"Purp", 221, 0, 1},
+		}},
+		223: {name: "UnderlyingPaymentInstruction5", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInf", 174, 0, 1}, {"OrgnlPmtInfId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"OrgnlInstdAmt", 124, 1, 1}, {"ReqdExctnDt", 169, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"OrgnlTxRef", 222, 0, 1},
+		}},
+		224: {name: "UnderlyingPaymentTransaction4", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInf", 174, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 1, 1}, {"OrgnlIntrBkSttlmDt", 28, 1, 1},
+			{"OrgnlTxRef", 222, 0, 1},
+		}},
+		225: {name: "OriginalGroupInformation29", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1},
+		}},
+		226: {name: "UnderlyingStatementEntry3", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInf", 225, 0, 1}, {"OrgnlStmtId", 3, 0, 1}, {"OrgnlNtryId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+		}},
+		227: {name: "UnderlyingTransaction5Choice", kind: kindChoice, elems: []elemDef{
+			{"Initn", 223, 1, 1}, {"IntrBk", 224, 1, 1}, {"StmtNtry", 226, 1, 1},
+		}},
+		228: {name: "UnableToApplyMissingInformation3Code", kind: kindSimple, facets: 49},
+		229: {name: "UnableToApplyMissing1", kind: kindSequence, elems: []elemDef{
+			{"Cd", 228, 1, 1}, {"AddtlMssngInf", 13, 0, 1},
+		}},
+		230: {name: "UnableToApplyIncorrectInformation4Code", kind: kindSimple, facets: 50},
+		231: {name: "UnableToApplyIncorrect1", kind: kindSequence, elems: []elemDef{
+			{"Cd", 230, 1, 1}, {"AddtlIncrrctInf", 13, 0, 1},
+		}},
+		232: {name: "MissingOrIncorrectInformation3", kind: kindSequence, elems: []elemDef{
+			{"AMLReq", 123, 0, 1}, {"MssngInf", 229, 0, 10}, {"IncrrctInf", 231, 0, 10},
+		}},
+		233: {name: "UnableToApplyJustification3Choice", kind: kindChoice, elems: []elemDef{
+			{"AnyInf", 156, 1, 1}, {"MssngOrIncrrctInf", 232, 1, 1}, {"PssblDplctInstr", 185, 1, 1},
+		}},
+		234: {name: "UnableToApplyV07", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"Case", 157, 0, 1}, {"Undrlyg", 227, 1, 1}, {"Justfn", 233, 1, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		235: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"UblToApply", 234, 1, 1},
+		}},
+		236: {name: "ChargeBearerType1Code", kind: kindSimple, facets: 51},
+		237: {name: "Instruction4Code", kind: kindSimple, facets: 52},
+		238: {name: "InstructionForNextAgent1", kind: kindSequence, elems: []elemDef{
+			{"Cd", 237, 0, 1}, {"InstrInf", 13, 0, 1},
+		}},
+		239: {name: "Instruction3Code", kind: kindSimple, facets: 53},
+		240: {name: "InstructionForCreditorAgent1", kind: kindSequence, elems: []elemDef{
+			{"Cd", 239, 0, 1}, {"InstrInf", 13, 0, 1},
+		}},
+		241: {name: "PaymentComplementaryInformation8", kind: kindSequence, elems: []elemDef{
+			{"InstrId", 3, 0, 1}, {"EndToEndId", 3, 0, 1}, {"TxId", 3, 0, 1}, {"PmtTpInf", 183, 0, 1}, {"ReqdExctnDt", 169, 0, 1},
+			{"ReqdColltnDt", 28, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"Amt", 154, 0, 1}, {"IntrBkSttlmAmt", 124, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"Dbtr", 137, 0, 1}, {"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 0, 1},
+			{"DbtrAgtAcct", 143, 0, 1}, {"SttlmInf", 176, 0, 1}, {"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1},
+			{"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 143, 0, 1}, {"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1},
+			{"CdtrAgt", 106, 0, 1}, {"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 137, 0, 1}, {"CdtrAcct", 143, 0, 1},
+			{"UltmtCdtr", 137, 0, 1}, {"Purp", 221, 0, 1}, {"InstrForDbtrAgt", 13, 0, 1}, {"PrvsInstgAgt1", 106, 0, 1},
+			{"PrvsInstgAgt1Acct", 143, 0, 1}, {"PrvsInstgAgt2", 106, 0, 1}, {"PrvsInstgAgt2Acct", 143, 0, 1},
+			{"PrvsInstgAgt3", 106, 0, 1}, {"PrvsInstgAgt3Acct", 143, 0, 1}, {"InstrForNxtAgt", 238, 0, 0},
+			{"InstrForCdtrAgt", 240, 0, 0}, {"RmtInf", 219, 0, 1},
+		}},
+		242: {name: "AdditionalPaymentInformationV09", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"Case", 157, 0, 1}, {"Undrlyg", 227, 1, 1}, {"Inf", 241, 1, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		243: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"AddtlPmtInf", 242, 1, 1},
+		}},
+		244: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 2, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		245: {name: "AccountSchemeName1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 244, 1, 1},
+		}},
+		246: {name: "GenericAccountIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 1, 1, 1}, {"SchmeNm", 245, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		247: {name: "", kind: kindChoice, elems: []elemDef{
+			{"IBAN", 0, 1, 1}, {"Othr", 246, 1, 1},
+		}},
+		248: {name: "AccountIdentification4Choice", kind: kindSequence, elems: []elemDef{
+			{"", 247, 1, 1},
+		}},
+		249: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 31, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		250: {name: "OrganisationIdentificationSchemeName1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 249, 1, 1},
+		}},
+		251: {name: "GenericOrganisationIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"SchmeNm", 250, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		252: {name: "OrganisationIdentification4", kind: kindSequence, elems: []elemDef{
+			{"BICOrBEI", 8, 0, 1}, {"Othr", 251, 0, 0},
+		}},
+		253: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 35, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		254: {name: "PersonIdentificationSchemeName1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 253, 1, 1},
+		}},
+		255: {name: "GenericPersonIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"SchmeNm", 254, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		256: {name: "PersonIdentification5", kind: kindSequence, elems: []elemDef{
+			{"DtAndPlcOfBirth", 29, 0, 1}, {"Othr", 255, 0, 0},
+		}},
+		257: {name: "", kind: kindChoice, elems: []elemDef{
+			{"OrgId", 252, 1, 1}, {"PrvtId", 256, 1, 1},
+		}},
+		258: {name: "Party6Choice", kind: kindSequence, elems: []elemDef{
+			{"", 257, 1, 1},
+		}},
+		259: {name: "PartyIdentification32", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 0, 1}, {"PstlAdr", 17, 0, 1}, {"Id", 258, 0, 1}, {"CtryOfRes", 16, 0, 1}, {"CtctDtls", 27, 0, 1},
+		}},
+		260: {name: "BICIdentifier", kind: kindSimple, facets: 5},
+		261: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 10, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		262: {name: "ClearingSystemIdentification2Choice", kind: kindSequence, elems: []elemDef{
+			{"", 261, 1, 1},
+		}},
+		263: {name: "ClearingSystemMemberIdentification2", kind: kindSequence, elems: []elemDef{
+			{"ClrSysId", 262, 0, 1}, {"MmbId", 3, 1, 1},
+		}},
+		264: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 18, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		265: {name: "FinancialIdentificationSchemeName1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 264, 1, 1},
+		}},
+		266: {name: "GenericFinancialIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"SchmeNm", 265, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		267: {name: "FinancialInstitutionIdentification7", kind: kindSequence, elems: []elemDef{
+			{"BIC", 260, 0, 1}, {"ClrSysMmbId", 263, 0, 1}, {"Nm", 13, 0, 1}, {"PstlAdr", 17, 0, 1}, {"Othr", 266, 0, 1},
+		}},
+		268: {name: "BranchAndFinancialInstitutionIdentification4", kind: kindSequence, elems: []elemDef{
+			{"FinInstnId", 267, 1, 1}, {"BrnchId", 22, 0, 1},
+		}},
+		269: {name: "CashAccountType4Code", kind: kindSimple, facets: 54},
+		270: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 269, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		271: {name: "CashAccountType2", kind: kindSequence, elems: []elemDef{
+			{"", 270, 1, 1},
+		}},
+		272: {name: "CashAccount16", kind: kindSequence, elems: []elemDef{
+			{"Id", 248, 1, 1}, {"Tp", 271, 0, 1}, {"Ccy", 126, 0, 1}, {"Nm", 14, 0, 1},
+		}},
+		273: {name: "Frequency1Code", kind: kindSimple, facets: 55},
+		274: {name: "AmendmentInformationDetails6", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMndtId", 3, 0, 1}, {"OrgnlCdtrSchmeId", 259, 0, 1}, {"OrgnlCdtrAgt", 268, 0, 1},
+			{"OrgnlCdtrAgtAcct", 272, 0, 1}, {"OrgnlDbtr", 259, 0, 1}, {"OrgnlDbtrAcct", 272, 0, 1}, {"OrgnlDbtrAgt", 268, 0, 1},
+			{"OrgnlDbtrAgtAcct", 272, 0, 1}, {"OrgnlFnlColltnDt", 28, 0, 1}, {"OrgnlFrqcy", 273, 0, 1},
+		}},
+		275: {name: "", kind: kindChoice, elems: []elemDef{
+			{"InstdAmt", 124, 1, 1}, {"EqvtAmt", 153, 1, 1},
+		}},
+		276: {name: "AmountType3Choice", kind: kindSequence, elems: []elemDef{
+			{"", 275, 1, 1},
+		}},
+		277: {name: "CancellationIndividualStatus1Code", kind: kindSimple, facets: 56},
+		278: {name: "PaymentCancellationRejection1Code", kind: kindSimple, facets: 57},
+		279: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 278, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		280: {name: "CancellationStatusReason1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 279, 1, 1},
+		}},
+		281: {name: "Max105Text", kind: kindSimple, facets: 58},
+		282: {name: "CancellationStatusReasonInformation1", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 259, 0, 1}, {"Rsn", 280, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		283: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Pty", 259, 1, 1}, {"Agt", 268, 1, 1},
+		}},
+		284: {name: "Party7Choice", kind: kindSequence, elems: []elemDef{
+			{"", 283, 1, 1},
+		}},
+		285: {name: "Case2", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Cretr", 284, 1, 1}, {"ReopCaseIndctn", 156, 0, 1},
+		}},
+		286: {name: "CaseAssignment2", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Assgnr", 284, 1, 1}, {"Assgne", 284, 1, 1}, {"CreDtTm", 30, 1, 1},
+		}},
+		287: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 159, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		288: {name: "CategoryPurpose1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 287, 1, 1},
+		}},
+		289: {name: "ChargeType1Code", kind: kindSimple, facets: 59},
+		290: {name: "GenericIdentification3", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		291: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 289, 1, 1}, {"Prtry", 290, 1, 1},
+		}},
+		292: {name: "ChargeType2Choice", kind: kindSequence, elems: []elemDef{
+			{"", 291, 1, 1},
+		}},
+		293: {name: "TaxCharges2", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 0, 1}, {"Rate", 209, 0, 1}, {"Amt", 124, 0, 1},
+		}},
+		294: {name: "ChargesInformation6", kind: kindSequence, elems: []elemDef{
+			{"TtlChrgsAndTaxAmt", 124, 0, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 0, 1}, {"Tp", 292, 0, 1}, {"Rate", 209, 0, 1},
+			{"Br", 236, 0, 1}, {"Pty", 268, 0, 1}, {"Tax", 293, 0, 1},
+		}},
+		295: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 162, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		296: {name: "ClearingSystemIdentification3Choice", kind: kindSequence, elems: []elemDef{
+			{"", 295, 1, 1},
+		}},
+		297: {name: "CorrectiveGroupInformation1", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"MsgNmId", 3, 1, 1}, {"CreDtTm", 30, 0, 1},
+		}},
+		298: {name: "CorrectiveInterbankTransaction1", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 297, 0, 1}, {"InstrId", 3, 0, 1}, {"EndToEndId", 3, 0, 1}, {"TxId", 3, 0, 1}, {"IntrBkSttlmAmt", 124, 1, 1},
+			{"IntrBkSttlmDt", 28, 1, 1},
+		}},
+		299: {name: "CorrectivePaymentInitiation1", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 297, 0, 1}, {"PmtInfId", 3, 0, 1}, {"InstrId", 3, 0, 1}, {"EndToEndId", 3, 0, 1}, {"InstdAmt", 124, 1, 1},
+			{"ReqdExctnDt", 28, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+		}},
+		300: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Initn", 299, 1, 1}, {"IntrBk", 298, 1, 1},
+		}},
+		301: {name: "CorrectiveTransaction1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 300, 1, 1},
+		}},
+		302: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 165, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		303: {name: "CreditorReferenceType1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 302, 1, 1},
+		}},
+		304: {name: "CreditorReferenceType2", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 303, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		305: {name: "CreditorReferenceInformation2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 304, 0, 1}, {"Ref", 3, 0, 1},
+		}},
+		306: {name: "InvestigationExecutionConfirmation3Code", kind: kindSimple, facets: 60},
+		307: {name: "ModificationRejection2Code", kind: kindSimple, facets: 61},
+		308: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Conf", 306, 1, 1}, {"RjctdMod", 307, 1, 0}, {"DplctOf", 285, 1, 1}, {"AssgnmtCxlConf", 156, 1, 1},
+		}},
+		309: {name: "InvestigationStatus2Choice", kind: kindSequence, elems: []elemDef{
+			{"", 308, 1, 1},
+		}},
+		310: {name: "Max15NumericText", kind: kindSimple, facets: 62},
+		311: {name: "GroupCancellationStatus1Code", kind: kindSimple, facets: 63},
+		312: {name: "TransactionIndividualStatus1Code", kind: kindSimple, facets: 64},
+		313: {name: "NumberOfTransactionsPerStatus1", kind: kindSequence, elems: []elemDef{
+			{"DtldNbOfTxs", 310, 1, 1}, {"DtldSts", 312, 1, 1}, {"DtldCtrlSum", 145, 0, 1},
+		}},
+		314: {name: "OriginalGroupInformation24", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpCxlId", 3, 0, 1}, {"RslvdCase", 285, 0, 1}, {"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1},
+			{"OrgnlCreDtTm", 30, 0, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"GrpCxlSts", 311, 0, 1},
+			{"CxlStsRsnInf", 282, 0, 0}, {"NbOfTxsPerCxlSts", 313, 0, 0},
+		}},
+		315: {name: "OriginalGroupInformation3", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1},
+		}},
+		316: {name: "NumberOfCancellationsPerStatus1", kind: kindSequence, elems: []elemDef{
+			{"DtldNbOfTxs", 310, 1, 1}, {"DtldSts", 277, 1, 1}, {"DtldCtrlSum", 145, 0, 1},
+		}},
+		317: {name: "SettlementInformation13", kind: kindSequence, elems: []elemDef{
+			{"SttlmMtd", 175, 1, 1}, {"SttlmAcct", 272, 0, 1}, {"ClrSys", 296, 0, 1}, {"InstgRmbrsmntAgt", 268, 0, 1},
+			{"InstgRmbrsmntAgtAcct", 272, 0, 1}, {"InstdRmbrsmntAgt", 268, 0, 1}, {"InstdRmbrsmntAgtAcct", 272, 0, 1},
+			{"ThrdRmbrsmntAgt", 268, 0, 1}, {"ThrdRmbrsmntAgtAcct", 272, 0, 1},
+		}},
+		318: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 178, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		319: {name: "ServiceLevel8Choice", kind: kindSequence, elems: []elemDef{
+			{"", 318, 1, 1},
+		}},
+		320: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 180, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		321: {name: "LocalInstrument2Choice", kind: kindSequence, elems: []elemDef{
+			{"", 320, 1, 1},
+		}},
+		322: {name: "SequenceType1Code", kind: kindSimple, facets: 65},
+		323: {name: "PaymentTypeInformation22", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"ClrChanl", 161, 0, 1}, {"SvcLvl", 319, 0, 1}, {"LclInstrm", 321, 0, 1},
+			{"SeqTp", 322, 0, 1}, {"CtgyPurp", 288, 0, 1},
+		}},
+		324: {name: "MandateRelatedInformation6", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 1}, {"DtOfSgntr", 28, 0, 1}, {"AmdmntInd", 185, 0, 1}, {"AmdmntInfDtls", 274, 0, 1},
+			{"ElctrncSgntr", 186, 0, 1}, {"FrstColltnDt", 28, 0, 1}, {"FnlColltnDt", 28, 0, 1}, {"Frqcy", 273, 0, 1},
+		}},
+		325: {name: "DocumentType5Code", kind: kindSimple, facets: 66},
+		326: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 325, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		327: {name: "ReferredDocumentType1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 326, 1, 1},
+		}},
+		328: {name: "ReferredDocumentType2", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 327, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		329: {name: "ReferredDocumentInformation3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 328, 0, 1}, {"Nb", 3, 0, 1}, {"RltdDt", 28, 0, 1},
+		}},
+		330: {name: "RemittanceAmount1", kind: kindSequence, elems: []elemDef{
+			{"DuePyblAmt", 124, 0, 1}, {"DscntApldAmt", 124, 0, 1}, {"CdtNoteAmt", 124, 0, 1}, {"TaxAmt", 124, 0, 1},
+			{"AdjstmntAmtAndRsn", 198, 0, 0}, {"RmtdAmt", 124, 0, 1},
+		}},
+		331: {name: "StructuredRemittanceInformation7", kind: kindSequence, elems: []elemDef{
+			{"RfrdDocInf", 329, 0, 0}, {"RfrdDocAmt", 330, 0, 1}, {"CdtrRefInf", 305, 0, 1}, {"Invcr", 259, 0, 1},
+			{"Invcee", 259, 0, 1}, {"AddtlRmtInf", 13, 0, 3},
+		}},
+		332: {name: "RemittanceInformation5", kind: kindSequence, elems: []elemDef{
+			{"Ustrd", 13, 0, 0}, {"Strd", 331, 0, 0},
+		}},
+		333: {name: "OriginalTransactionReference13", kind: kindSequence, elems: []elemDef{
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"Amt", 276, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"ReqdExctnDt", 28, 0, 1}, {"CdtrSchmeId", 259, 0, 1}, {"SttlmInf", 317, 0, 1}, {"PmtTpInf", 323, 0, 1},
+			{"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 324, 0, 1}, {"RmtInf", 332, 0, 1}, {"UltmtDbtr", 259, 0, 1}, {"Dbtr", 259, 0, 1},
+			{"DbtrAcct", 272, 0, 1}, {"DbtrAgt", 268, 0, 1}, {"DbtrAgtAcct", 272, 0, 1}, {"CdtrAgt", 268, 0, 1},
+			{"CdtrAgtAcct", 272, 0, 1}, {"Cdtr", 259, 0, 1}, {"CdtrAcct", 272, 0, 1}, {"UltmtCdtr", 259, 0, 1},
+		}},
+		334: {name: "PaymentTransactionInformation32", kind: kindSequence, elems: []elemDef{
+			{"CxlStsId", 3, 0, 1}, {"RslvdCase", 285, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"TxCxlSts", 277, 0, 1}, {"CxlStsRsnInf", 282, 0, 0}, {"OrgnlInstdAmt", 124, 0, 1}, {"OrgnlReqdExctnDt", 28, 0, 1},
+			{"OrgnlReqdColltnDt", 28, 0, 1}, {"OrgnlTxRef", 333, 0, 1},
+		}},
+		335: {name: "OriginalPaymentInformation3", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfCxlId", 3, 0, 1}, {"RslvdCase", 285, 0, 1}, {"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlGrpInf", 315, 0, 1},
+			{"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfCxlSts", 311, 0, 1}, {"CxlStsRsnInf", 282, 0, 0},
+			{"NbOfTxsPerCxlSts", 316, 0, 0}, {"TxInfAndSts", 334, 0, 0},
+		}},
+		336: {name: "ResolutionInformation1", kind: kindSequence, elems: []elemDef{
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"ClrChanl", 161, 0, 1},
+		}},
+		337: {name: "PaymentTransactionInformation33", kind: kindSequence, elems: []elemDef{
+			{"CxlStsId", 3, 0, 1}, {"RslvdCase", 285, 0, 1}, {"OrgnlGrpInf", 315, 0, 1}, {"OrgnlInstrId", 3, 0, 1},
+			{"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"TxCxlSts", 277, 0, 1},
+			{"CxlStsRsnInf", 282, 0, 0}, {"RsltnRltdInf", 336, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"Assgnr", 284, 0, 1}, {"Assgne", 284, 0, 1}, {"OrgnlTxRef", 333, 0, 1},
+		}},
+		338: {name: "UnderlyingTransaction3", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInfAndSts", 314, 0, 1}, {"OrgnlPmtInfAndSts", 335, 0, 0}, {"TxInfAndSts", 337, 0, 0},
+		}},
+		339: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 220, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		340: {name: "Purpose2Choice", kind: kindSequence, elems: []elemDef{
+			{"", 339, 1, 1},
+		}},
+		341: {name: "StatementResolutionEntry1", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInf", 315, 0, 1}, {"OrgnlStmtId", 3, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"CrrctdAmt", 124, 0, 1},
+			{"Chrgs", 294, 0, 0}, {"Purp", 340, 0, 1},
+		}},
+		342: {name: "ResolutionOfInvestigationV03", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 286, 1, 1}, {"RslvdCase", 285, 0, 1}, {"Sts", 309, 1, 1}, {"CxlDtls", 338, 0, 0}, {"StmtDtls", 341, 0, 1},
+			{"CrrctnTx", 301, 0, 1}, {"RsltnRltdInf", 336, 0, 1},
+		}},
+		343: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"RsltnOfInvstgtn", 342, 1, 1},
+		}},
+		344: {name: "ActiveCurrencyAndAmount", kind: kindExtension, facets: 25, ccy: 29},
+		345: {name: "ActiveCurrencyAndAmount_SimpleType", kind: kindSimple, facets: 25},
+		346: {name: "ActiveCurrencyCode", kind: kindSimple, facets: 29},
+		347: {name: "ExternalPaymentCancellationRejection1Code", kind: kindSimple, facets: 2},
+		348: {name: "CancellationStatusReason3Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 347, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		349: {name: "CancellationStatusReason4", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 137, 0, 1}, {"Rsn", 348, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		350: {name: "ChargeIncludedIndicator", kind: kindSimple, facets: 17},
+		351: {name: "ExternalChargeType1Code", kind: kindSimple, facets: 2},
+		352: {name: "ChargeType3Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 351, 1, 1}, {"Prtry", 290, 1, 1},
+		}},
+		353: {name: "ChargesRecord3", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 0, 1}, {"ChrgInclInd", 350, 0, 1}, {"Tp", 352, 0, 1}, {"Rate", 209, 0, 1},
+			{"Br", 236, 0, 1}, {"Agt", 106, 0, 1}, {"Tax", 293, 0, 1},
+		}},
+		354: {name: "Charges6", kind: kindSequence, elems: []elemDef{
+			{"TtlChrgsAndTaxAmt", 124, 0, 1}, {"Rcrd", 353, 0, 0},
+		}},
+		355: {name: "Charges7", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"Agt", 106, 1, 1},
+		}},
+		356: {name: "ClaimNonReceipt2", kind: kindSequence, elems: []elemDef{
+			{"DtPrcd", 28, 1, 1}, {"OrgnlNxtAgt", 106, 0, 1},
+		}},
+		357: {name: "ExternalClaimNonReceiptRejection1Code", kind: kindSimple, facets: 2},
+		358: {name: "ClaimNonReceiptRejectReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 357, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		359: {name: "ClaimNonReceipt2Choice", kind: kindChoice, elems: []elemDef{
+			{"Accptd", 356, 1, 1}, {"Rjctd", 358, 1, 1},
+		}},
+		360: {name: "ExternalPaymentCompensationReason1Code", kind: kindSimple, facets: 2},
+		361: {name: "CompensationReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 360, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		362: {name: "Compensation2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 344, 1, 1}, {"DbtrAgt", 106, 1, 1}, {"CdtrAgt", 106, 1, 1}, {"Rsn", 361, 1, 1},
+		}},
+		363: {name: "CorrectiveInterbankTransaction2", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 297, 0, 1}, {"InstrId", 3, 0, 1}, {"EndToEndId", 3, 0, 1}, {"TxId", 3, 0, 1}, {"UETR", 110, 0, 1},
+			{"IntrBkSttlmAmt", 124, 1, 1}, {"IntrBkSttlmDt", 28, 1, 1},
+		}},
+		364: {name: "CorrectivePaymentInitiation4", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 297, 0, 1}, {"PmtInfId", 3, 0, 1}, {"InstrId", 3, 0, 1}, {"EndToEndId", 3, 0, 1}, {"UETR", 110, 0, 1},
+			{"InstdAmt", 124, 1, 1}, {"ReqdExctnDt", 169, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+		}},
+		365: {name: "CorrectiveTransaction4Choice", kind: kindChoice, elems: []elemDef{
+			{"Initn", 364, 1, 1}, {"IntrBk", 363, 1, 1},
+		}},
+		366: {name: "ExternalInvestigationExecutionConfirmation1Code", kind: kindSimple, facets: 2},
+		367: {name: "ExternalPaymentModificationRejection1Code", kind: kindSimple, facets: 2},
+		368: {name: "ModificationStatusReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 367, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		369: {name: "InvestigationStatus5Choice", kind: kindChoice, elems: []elemDef{
+			{"Conf", 366, 1, 1}, {"RjctdMod", 368, 1, 0}, {"DplctOf", 157, 1, 1}, {"AssgnmtCxlConf", 156, 1, 1},
+		}},
+		370: {name: "OriginalGroupHeader14", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpCxlId", 3, 0, 1}, {"RslvdCase", 157, 0, 1}, {"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1},
+			{"OrgnlCreDtTm", 30, 0, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"GrpCxlSts", 311, 0, 1},
+			{"CxlStsRsnInf", 349, 0, 0}, {"NbOfTxsPerCxlSts", 313, 0, 0},
+		}},
+		371: {name: "PaymentTransaction103", kind: kindSequence, elems: []elemDef{
+			{"CxlStsId", 3, 0, 1}, {"RslvdCase", 157, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"UETR", 110, 0, 1}, {"TxCxlSts", 277, 0, 1}, {"CxlStsRsnInf", 349, 0, 0}, {"OrgnlInstdAmt", 124, 0, 1},
+			{"OrgnlReqdExctnDt", 169, 0, 1}, {"OrgnlReqdColltnDt", 28, 0, 1}, {"OrgnlTxRef", 222, 0, 1},
+		}},
+		372: {name: "OriginalPaymentInstruction30", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfCxlId", 3, 0, 1}, {"RslvdCase", 157, 0, 1}, {"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlGrpInf", 225, 0, 1},
+			{"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfCxlSts", 311, 0, 1}, {"CxlStsRsnInf", 349, 0, 0},
+			{"NbOfTxsPerCxlSts", 316, 0, 0}, {"TxInfAndSts", 371, 0, 0},
+		}},
+		373: {name: "ResolutionData1", kind: kindSequence, elems: []elemDef{
+			{"EndToEndId", 3, 0, 1}, {"TxId", 3, 0, 1}, {"UETR", 110, 0, 1}, {"IntrBkSttlmAmt", 124, 0, 1},
+			{"IntrBkSttlmDt", 28, 0, 1}, {"ClrChanl", 161, 0, 1}, {"Compstn", 362, 0, 1}, {"Chrgs", 355, 0, 0},
+		}},
+		374: {name: "PaymentTransaction102", kind: kindSequence, elems: []elemDef{
+			{"CxlStsId", 3, 0, 1}, {"RslvdCase", 157, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1},
+			{"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"TxCxlSts", 277, 0, 1}, {"CxlStsRsnInf", 349, 0, 0}, {"RsltnRltdInf", 373, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"Assgnr", 155, 0, 1}, {"Assgne", 155, 0, 1}, {"OrgnlTxRef", 222, 0, 1},
+		}},
+		375: {name: "UnderlyingTransaction22", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInfAndSts", 370, 0, 1}, {"OrgnlPmtInfAndSts", 372, 0, 0}, {"TxInfAndSts", 374, 0, 0},
+		}},
+		376: {name: "ModificationStatusReason2", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 137, 0, 1}, {"Rsn", 368, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		377: {name: "PaymentTransaction107", kind: kindSequence, elems: []elemDef{
+			{"ModStsId", 3, 0, 1}, {"RslvdCase", 157, 0, 1}, {"OrgnlGrpInf", 225, 1, 1}, {"OrgnlPmtInfId", 3, 0, 1},
+			{"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"ModStsRsnInf", 376, 0, 0}, {"RsltnRltdInf", 373, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"Assgnr", 155, 0, 1}, {"Assgne", 155, 0, 1}, {"OrgnlTxRef", 222, 0, 1},
+		}},
+		378: {name: "StatementResolutionEntry4", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInf", 225, 0, 1}, {"OrgnlStmtId", 3, 0, 1}, {"UETR", 110, 0, 1}, {"AcctSvcrRef", 3, 0, 1},
+			{"CrrctdAmt", 124, 0, 1}, {"Chrgs", 354, 0, 0}, {"Purp", 221, 0, 1},
+		}},
+		379: {name: "ResolutionOfInvestigationV09", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"RslvdCase", 157, 0, 1}, {"Sts", 369, 1, 1}, {"CxlDtls", 375, 0, 0}, {"ModDtls", 377, 0, 1},
+			{"ClmNonRctDtls", 359, 0, 1}, {"StmtDtls", 378, 0, 1}, {"CrrctnTx", 365, 0, 1}, {"RsltnRltdInf", 373, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		380: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"RsltnOfInvstgtn", 379, 1, 1},
+		}},
+		381: {name: "Charges8", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"Agt", 106, 1, 1}, {"AgtAcct", 143, 0, 1},
+		}},
+		382: {name: "Compensation3", kind: kindSequence, elems: []elemDef{
+			{"Amt", 344, 1, 1}, {"DbtrAgt", 106, 1, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"CdtrAgt", 106, 1, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Rsn", 361, 1, 1},
+		}},
+		383: {name: "MandateClassification1Code", kind: kindSimple, facets: 67},
+		384: {name: "MandateClassification1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 383, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		385: {name: "MandateTypeInformation2", kind: kindSequence, elems: []elemDef{
+			{"SvcLvl", 179, 0, 1}, {"LclInstrm", 181, 0, 1}, {"CtgyPurp", 160, 0, 1}, {"Clssfctn", 384, 0, 1},
+		}},
+		386: {name: "Max10KBinary", kind: kindSimple, facets: 68},
+		387: {name: "CreditTransferMandateData1", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 1}, {"Tp", 385, 0, 1}, {"DtOfSgntr", 28, 0, 1}, {"DtOfVrfctn", 30, 0, 1}, {"ElctrncSgntr", 386, 0, 1},
+			{"FrstPmtDt", 28, 0, 1}, {"FnlPmtDt", 28, 0, 1}, {"Frqcy", 149, 0, 1}, {"Rsn", 151, 0, 1},
+		}},
+		388: {name: "MandateRelatedData1Choice", kind: kindChoice, elems: []elemDef{
+			{"DrctDbtMndt", 187, 0, 1}, {"CdtTrfMndt", 387, 0, 1},
+		}},
+		389: {name: "OriginalTransactionReference31", kind: kindSequence, elems: []elemDef{
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"Amt", 154, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"CdtrSchmeId", 137, 0, 1}, {"SttlmInf", 176, 0, 1}, {"PmtTpInf", 183, 0, 1},
+			{"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 388, 0, 1}, {"RmtInf", 219, 0, 1}, {"UltmtDbtr", 155, 0, 1}, {"Dbtr", 155, 0, 1},
+			{"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 155, 0, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 155, 0, 1}, {"Purp", 221, 0, 1},
+		}},
+		390: {name: "PaymentTransaction122", kind: kindSequence, elems: []elemDef{
+			{"CxlStsId", 3, 0, 1}, {"RslvdCase", 157, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"UETR", 110, 0, 1}, {"TxCxlSts", 277, 0, 1}, {"CxlStsRsnInf", 349, 0, 0}, {"OrgnlInstdAmt", 124, 0, 1},
+			{"OrgnlReqdExctnDt", 169, 0, 1}, {"OrgnlReqdColltnDt", 28, 0, 1}, {"OrgnlTxRef", 389, 0, 1},
+		}},
+		391: {name: "OriginalPaymentInstruction35", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfCxlId", 3, 0, 1}, {"RslvdCase", 157, 0, 1}, {"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlGrpInf", 225, 0, 1},
+			{"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfCxlSts", 311, 0, 1}, {"CxlStsRsnInf", 349, 0, 0},
+			{"NbOfTxsPerCxlSts", 316, 0, 0}, {"TxInfAndSts", 390, 0, 0},
+		}},
+		392: {name: "ResolutionData2", kind: kindSequence, elems: []elemDef{
+			{"EndToEndId", 3, 0, 1}, {"TxId", 3, 0, 1}, {"UETR", 110, 0, 1}, {"IntrBkSttlmAmt", 124, 0, 1},
+			{"IntrBkSttlmDt", 28, 0, 1}, {"ClrChanl", 161, 0, 1}, {"Compstn", 382, 0, 1}, {"Chrgs", 381, 0, 0},
+		}},
+		393: {name: "PaymentTransaction127", kind: kindSequence, elems: []elemDef{
+			{"CxlStsId", 3, 0, 1}, {"RslvdCase", 157, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1},
+			{"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"TxCxlSts", 277, 0, 1}, {"CxlStsRsnInf", 349, 0, 0}, {"RsltnRltdInf", 392, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"Assgnr", 155, 0, 1}, {"Assgne", 155, 0, 1}, {"OrgnlTxRef", 389, 0, 1},
+		}},
+		394: {name: "UnderlyingTransaction25", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInfAndSts", 370, 0, 1}, {"OrgnlPmtInfAndSts", 391, 0, 0}, {"TxInfAndSts", 393, 0, 0},
+		}},
+		395: {name: "PaymentTransaction116", kind: kindSequence, elems: []elemDef{
+			{"ModStsId", 3, 0, 1}, {"RslvdCase", 157, 0, 1}, {"OrgnlGrpInf", 225, 1, 1}, {"OrgnlPmtInfId", 3, 0, 1},
+			{"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"ModStsRsnInf", 376, 0, 0}, {"RsltnRltdInf", 392, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"Assgnr", 155, 0, 1}, {"Assgne", 155, 0, 1}, {"OrgnlTxRef", 389, 0, 1},
+		}},
+		396: {name: "ResolutionOfInvestigationV10", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"RslvdCase", 157, 0, 1}, {"Sts", 369, 1, 1}, {"CxlDtls", 394, 0, 0}, {"ModDtls", 395, 0, 1},
+			{"ClmNonRctDtls", 359, 0, 1}, {"StmtDtls", 378, 0, 1}, {"CrrctnTx", 365, 0, 1}, {"RsltnRltdInf", 392, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		397: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"RsltnOfInvstgtn", 396, 1, 1},
+		}},
+		398: {name: "SkipPayload", kind: kindAny, namespace: "##any", skip: true},
+		399: {name: "ProprietaryData6", kind: kindSequence, elems: []elemDef{
+			{"Any", 398, 1, 1},
+		}},
+		400: {name: "ProprietaryData7", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Data", 399, 1, 1},
+		}},
+		401: {name: "ProprietaryFormatInvestigationV05", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"Case", 157, 0, 1}, {"PrtryData", 400, 1, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		402: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"PrtryFrmtInvstgtn", 401, 1, 1},
+		}},
+		403: {name: "InterestType1Code", kind: kindSimple, facets: 69},
+		404: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 403, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		405: {name: "InterestType1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 404, 1, 1},
+		}},
+		406: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Pctg", 209, 1, 1}, {"Othr", 3, 1, 1},
+		}},
+		407: {name: "RateType4Choice", kind: kindSequence, elems: []elemDef{
+			{"", 406, 1, 1},
+		}},
+		408: {name: "AmountRangeBoundary1", kind: kindSequence, elems: []elemDef{
+			{"BdryAmt", 111, 1, 1}, {"Incl", 156, 1, 1},
+		}},
+		409: {name: "FromToAmountRange", kind: kindSequence, elems: []elemDef{
+			{"FrAmt", 408, 1, 1}, {"ToAmt", 408, 1, 1},
+		}},
+		410: {name: "", kind: kindChoice, elems: []elemDef{
+			{"FrAmt", 408, 1, 1}, {"ToAmt", 408, 1, 1}, {"FrToAmt", 409, 1, 1}, {"EQAmt", 111, 1, 1}, {"NEQAmt", 111, 1, 1},
+		}},
+		411: {name: "ImpliedCurrencyAmountRangeChoice", kind: kindSequence, elems: []elemDef{
+			{"", 410, 1, 1},
+		}},
+		412: {name: "CurrencyAndAmountRange2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 411, 1, 1}, {"CdtDbtInd", 164, 0, 1}, {"Ccy", 126, 1, 1},
+		}},
+		413: {name: "Rate3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 407, 1, 1}, {"VldtyRg", 412, 0, 1},
+		}},
+		414: {name: "DateTimePeriodDetails", kind: kindSequence, elems: []elemDef{
+			{"FrDtTm", 30, 1, 1}, {"ToDtTm", 30, 1, 1},
+		}},
+		415: {name: "AccountInterest2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 405, 0, 1}, {"Rate", 413, 0, 0}, {"FrToDt", 414, 0, 1}, {"Rsn", 3, 0, 1},
+		}},
+		416: {name: "CopyDuplicate1Code", kind: kindSimple, facets: 70},
+		417: {name: "ExternalReportingSource1Code", kind: kindSimple, facets: 2},
+		418: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 417, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		419: {name: "ReportingSource1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 418, 1, 1},
+		}},
+		420: {name: "CashAccount20", kind: kindSequence, elems: []elemDef{
+			{"Id", 248, 1, 1}, {"Tp", 271, 0, 1}, {"Ccy", 126, 0, 1}, {"Nm", 14, 0, 1}, {"Ownr", 259, 0, 1}, {"Svcr", 268, 0, 1},
+		}},
+		421: {name: "BalanceType12Code", kind: kindSimple, facets: 71},
+		422: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 421, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		423: {name: "BalanceType5Choice", kind: kindSequence, elems: []elemDef{
+			{"", 422, 1, 1},
+		}},
+		424: {name: "ExternalBalanceSubType1Code", kind: kindSimple, facets: 2},
+		425: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 424, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		426: {name: "BalanceSubType1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 425, 1, 1},
+		}},
+		427: {name: "BalanceType12", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 423, 1, 1}, {"SubTp", 426, 0, 1},
+		}},
+		428: {name: "CreditLine2", kind: kindSequence, elems: []elemDef{
+			{"Incl", 185, 1, 1}, {"Amt", 124, 0, 1},
+		}},
+		429: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Dt", 28, 1, 1}, {"DtTm", 30, 1, 1},
+		}},
+		430: {name: "DateAndDateTimeChoice", kind: kindSequence, elems: []elemDef{
+			{"", 429, 1, 1},
+		}},
+		431: {name: "Max15PlusSignedNumericText", kind: kindSimple, facets: 72},
+		432: {name: "", kind: kindChoice, elems: []elemDef{
+			{"NbOfDays", 431, 1, 1}, {"ActlDt", 28, 1, 1},
+		}},
+		433: {name: "CashBalanceAvailabilityDate1", kind: kindSequence, elems: []elemDef{
+			{"", 432, 1, 1},
+		}},
+		434: {name: "CashBalanceAvailability2", kind: kindSequence, elems: []elemDef{
+			{"Dt", 433, 1, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1},
+		}},
+		435: {name: "CashBalance3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 427, 1, 1}, {"CdtLine", 428, 0, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"Dt", 430, 1, 1},
+			{"Avlbty", 434, 0, 0},
+		}},
+		436: {name: "NumberAndSumOfTransactions2", kind: kindSequence, elems: []elemDef{
+			{"NbOfNtries", 310, 0, 1}, {"Sum", 145, 0, 1}, {"TtlNetNtryAmt", 145, 0, 1}, {"CdtDbtInd", 164, 0, 1},
+		}},
+		437: {name: "NumberAndSumOfTransactions1", kind: kindSequence, elems: []elemDef{
+			{"NbOfNtries", 310, 0, 1}, {"Sum", 145, 0, 1},
+		}},
+		438: {name: "ExternalBankTransactionDomain1Code", kind: kindSimple, facets: 2},
+		439: {name: "ExternalBankTransactionFamily1Code", kind: kindSimple, facets: 2},
+		440: {name: "ExternalBankTransactionSubFamily1Code", kind: kindSimple, facets: 2},
+		441: {name: "BankTransactionCodeStructure6", kind: kindSequence, elems: []elemDef{
+			{"Cd", 439, 1, 1}, {"SubFmlyCd", 440, 1, 1},
+		}},
+		442: {name: "BankTransactionCodeStructure5", kind: kindSequence, elems: []elemDef{
+			{"Cd", 438, 1, 1}, {"Fmly", 441, 1, 1},
+		}},
+		443: {name: "ProprietaryBankTransactionCodeStructure1", kind: kindSequence, elems: []elemDef{
+			{"Cd", 3, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		444: {name: "BankTransactionCodeStructure4", kind: kindSequence, elems: []elemDef{
+			{"Domn", 442, 0, 1}, {"Prtry", 443, 0, 1},
+		}},
+		445: {name: "TotalsPerBankTransactionCode2", kind: kindSequence, elems: []elemDef{
+			{"NbOfNtries", 310, 0, 1}, {"Sum", 145, 0, 1}, {"TtlNetNtryAmt", 145, 0, 1}, {"CdtDbtInd", 164, 0, 1},
+			{"FcstInd", 185, 0, 1}, {"BkTxCd", 444, 1, 1}, {"Avlbty", 434, 0, 0},
+		}},
+		446: {name: "TotalTransactions2", kind: kindSequence, elems: []elemDef{
+			{"TtlNtries", 436, 0, 1}, {"TtlCdtNtries", 437, 0, 1}, {"TtlDbtNtries", 437, 0, 1}, {"TtlNtriesPerBkTxCd", 445, 0, 0},
+		}},
+		447: {name: "EntryStatus2Code", kind: kindSimple, facets: 73},
+		448: {name: "MessageIdentification2", kind: kindSequence, elems: []elemDef{
+			{"MsgNmId", 3, 0, 1}, {"MsgId", 3, 0, 1},
+		}},
+		449: {name: "BaseOneRate", kind: kindSimple, facets: 48},
+		450: {name: "CurrencyExchange5", kind: kindSequence, elems: []elemDef{
+			{"SrcCcy", 126, 1, 1}, {"TrgtCcy", 126, 0, 1}, {"UnitCcy", 126, 0, 1}, {"XchgRate", 449, 1, 1}, {"CtrctId", 3, 0, 1},
+			{"QtnDt", 30, 0, 1},
+		}},
+		451: {name: "AmountAndCurrencyExchangeDetails3", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CcyXchg", 450, 0, 1},
+		}},
+		452: {name: "AmountAndCurrencyExchangeDetails4", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Amt", 124, 1, 1}, {"CcyXchg", 450, 0, 1},
+		}},
+		453: {name: "AmountAndCurrencyExchange3", kind: kindSequence, elems: []elemDef{
+			{"InstdAmt", 451, 0, 1}, {"TxAmt", 451, 0, 1}, {"CntrValAmt", 451, 0, 1}, {"AnncdPstngAmt", 451, 0, 1},
+			{"PrtryAmt", 452, 0, 0},
+		}},
+		454: {name: "ExternalTechnicalInputChannel1Code", kind: kindSimple, facets: 2},
+		455: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 454, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		456: {name: "TechnicalInputChannel1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 455, 1, 1},
+		}},
+		457: {name: "TransactionInterest2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"Tp", 405, 0, 1}, {"Rate", 413, 0, 0}, {"FrToDt", 414, 0, 1},
+			{"Rsn", 3, 0, 1},
+		}},
+		458: {name: "BatchInformation2", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 0, 1}, {"PmtInfId", 3, 0, 1}, {"NbOfTxs", 310, 0, 1}, {"TtlAmt", 124, 0, 1}, {"CdtDbtInd", 164, 0, 1},
+		}},
+		459: {name: "ProprietaryReference1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Ref", 3, 1, 1},
+		}},
+		460: {name: "TransactionReferences2", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"PmtInfId", 3, 0, 1}, {"InstrId", 3, 0, 1}, {"EndToEndId", 3, 0, 1},
+			{"TxId", 3, 0, 1}, {"MndtId", 3, 0, 1}, {"ChqNb", 3, 0, 1}, {"ClrSysRef", 3, 0, 1}, {"Prtry", 459, 0, 1},
+		}},
+		461: {name: "ProprietaryParty2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Pty", 259, 1, 1},
+		}},
+		462: {name: "TransactionParty2", kind: kindSequence, elems: []elemDef{
+			{"InitgPty", 259, 0, 1}, {"Dbtr", 259, 0, 1}, {"DbtrAcct", 272, 0, 1}, {"UltmtDbtr", 259, 0, 1}, {"Cdtr", 259, 0, 1},
+			{"CdtrAcct", 272, 0, 1}, {"UltmtCdtr", 259, 0, 1}, {"TradgPty", 259, 0, 1}, {"Prtry", 461, 0, 0},
+		}},
+		463: {name: "ProprietaryAgent2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Agt", 268, 1, 1},
+		}},
+		464: {name: "TransactionAgents2", kind: kindSequence, elems: []elemDef{
+			{"DbtrAgt", 268, 0, 1}, {"CdtrAgt", 268, 0, 1}, {"IntrmyAgt1", 268, 0, 1}, {"IntrmyAgt2", 268, 0, 1},
+			{"IntrmyAgt3", 268, 0, 1}, {"RcvgAgt", 268, 0, 1}, {"DlvrgAgt", 268, 0, 1}, {"IssgAgt", 268, 0, 1},
+			{"SttlmPlc", 268, 0, 1}, {"Prtry", 463, 0, 0},
+		}},
+		465: {name: "RemittanceLocationMethod2Code", kind: kindSimple, facets: 74},
+		466: {name: "NameAndAddress10", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 1, 1}, {"Adr", 17, 1, 1},
+		}},
+		467: {name: "RemittanceLocation2", kind: kindSequence, elems: []elemDef{
+			{"RmtId", 3, 0, 1}, {"RmtLctnMtd", 465, 0, 1}, {"RmtLctnElctrncAdr", 26, 0, 1}, {"RmtLctnPstlAdr", 466, 0, 1},
+		}},
+		468: {name: "ProprietaryDate2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Dt", 430, 1, 1},
+		}},
+		469: {name: "TransactionDates2", kind: kindSequence, elems: []elemDef{
+			{"AccptncDtTm", 30, 0, 1}, {"TradActvtyCtrctlSttlmDt", 28, 0, 1}, {"TradDt", 28, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"StartDt", 28, 0, 1}, {"EndDt", 28, 0, 1}, {"TxDtTm", 30, 0, 1}, {"Prtry", 468, 0, 0},
+		}},
+		470: {name: "ProprietaryPrice2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Pric", 124, 1, 1},
+		}},
+		471: {name: "", kind: kindChoice, elems: []elemDef{
+			{"DealPric", 124, 1, 1}, {"Prtry", 470, 1, 0},
+		}},
+		472: {name: "TransactionPrice2Choice", kind: kindSequence, elems: []elemDef{
+			{"", 471, 1, 1},
+		}},
+		473: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Unit", 145, 1, 1}, {"FaceAmt", 111, 1, 1}, {"AmtsdVal", 111, 1, 1},
+		}},
+		474: {name: "FinancialInstrumentQuantityChoice", kind: kindSequence, elems: []elemDef{
+			{"", 473, 1, 1},
+		}},
+		475: {name: "ProprietaryQuantity1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Qty", 3, 1, 1},
+		}},
+		476: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Qty", 474, 1, 1}, {"Prtry", 475, 1, 1},
+		}},
+		477: {name: "TransactionQuantities1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 476, 1, 1},
+		}},
+		478: {name: "ISINIdentifier", kind: kindSimple, facets: 75},
+		479: {name: "AlternateSecurityIdentification2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Id", 3, 1, 1},
+		}},
+		480: {name: "", kind: kindChoice, elems: []elemDef{
+			{"ISIN", 478, 1, 1}, {"Prtry", 479, 1, 1},
+		}},
+		481: {name: "SecurityIdentification4Choice", kind: kindSequence, elems: []elemDef{
+			{"", 480, 1, 1},
+		}},
+		482: {name: "DatePeriodDetails", kind: kindSequence, elems: []elemDef{
+			{"FrDt", 28, 1, 1}, {"ToDt", 28, 1, 1},
+		}},
+		483: {name: "TaxPeriod1", kind: kindSequence, elems: []elemDef{
+			{"Yr", 28, 0, 1}, {"Tp", 207, 0, 1}, {"FrToDt", 482, 0, 1},
+		}},
+		484: {name: "TaxRecordDetails1", kind: kindSequence, elems: []elemDef{
+			{"Prd", 483, 0, 1}, {"Amt", 124, 1, 1},
+		}},
+		485: {name: "TaxAmount1", kind: kindSequence, elems: []elemDef{
+			{"Rate", 209, 0, 1}, {"TaxblBaseAmt", 124, 0, 1}, {"TtlAmt", 124, 0, 1}, {"Dtls", 484, 0, 0},
+		}},
+		486: {name: "TaxRecord1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 0, 1}, {"Ctgy", 3, 0, 1}, {"CtgyDtls", 3, 0, 1}, {"DbtrSts", 3, 0, 1}, {"CertId", 3, 0, 1},
+			{"FrmsCd", 3, 0, 1}, {"Prd", 483, 0, 1}, {"TaxAmt", 485, 0, 1}, {"AddtlInf", 13, 0, 1},
+		}},
+		487: {name: "TaxInformation3", kind: kindSequence, elems: []elemDef{
+			{"Cdtr", 203, 0, 1}, {"Dbtr", 205, 0, 1}, {"AdmstnZn", 3, 0, 1}, {"RefNb", 13, 0, 1}, {"Mtd", 3, 0, 1},
+			{"TtlTaxblBaseAmt", 124, 0, 1}, {"TtlTaxAmt", 124, 0, 1}, {"Dt", 28, 0, 1}, {"SeqNb", 206, 0, 1}, {"Rcrd", 486, 0, 0},
+		}},
+		488: {name: "ExternalReturnReason1Code", kind: kindSimple, facets: 2},
+		489: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 488, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		490: {name: "ReturnReason5Choice", kind: kindSequence, elems: []elemDef{
+			{"", 489, 1, 1},
+		}},
+		491: {name: "ReturnReasonInformation10", kind: kindSequence, elems: []elemDef{
+			{"OrgnlBkTxCd", 444, 0, 1}, {"Orgtr", 259, 0, 1}, {"Rsn", 490, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		492: {name: "CorporateAction1", kind: kindSequence, elems: []elemDef{
+			{"Cd", 3, 0, 1}, {"Nb", 3, 0, 1}, {"Prtry", 3, 0, 1},
+		}},
+		493: {name: "Max500Text", kind: kindSimple, facets: 76},
+		494: {name: "EntryTransaction2", kind: kindSequence, elems: []elemDef{
+			{"Refs", 460, 0, 1}, {"AmtDtls", 453, 0, 1}, {"Avlbty", 434, 0, 0}, {"BkTxCd", 444, 0, 1}, {"Chrgs", 294, 0, 0},
+			{"Intrst", 457, 0, 0}, {"RltdPties", 462, 0, 1}, {"RltdAgts", 464, 0, 1}, {"Purp", 340, 0, 1},
+			{"RltdRmtInf", 467, 0, 10}, {"RmtInf", 332, 0, 1}, {"RltdDts", 469, 0, 1}, {"RltdPric", 472, 0, 1},
+			{"RltdQties", 477, 0, 0}, {"FinInstrmId", 481, 0, 1}, {"Tax", 487, 0, 1}, {"RtrInf", 491, 0, 1},
+			{"CorpActn", 492, 0, 1}, {"SfkpgAcct", 272, 0, 1}, {"AddtlTxInf", 493, 0, 1},
+		}},
+		495: {name: "EntryDetails1", kind: kindSequence, elems: []elemDef{
+			{"Btch", 458, 0, 1}, {"TxDtls", 494, 0, 0},
+		}},
+		496: {name: "ReportEntry2", kind: kindSequence, elems: []elemDef{
+			{"NtryRef", 3, 0, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"RvslInd", 185, 0, 1}, {"Sts", 447, 1, 1},
+			{"BookgDt", 430, 0, 1}, {"ValDt", 430, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"Avlbty", 434, 0, 0}, {"BkTxCd", 444, 1, 1},
+			{"ComssnWvrInd", 156, 0, 1}, {"AddtlInfInd", 448, 0, 1}, {"AmtDtls", 453, 0, 1}, {"Chrgs", 294, 0, 0},
+			{"TechInptChanl", 456, 0, 1}, {"Intrst", 457, 0, 0}, {"NtryDtls", 495, 0, 0}, {"AddtlNtryInf", 493, 0, 1},
+		}},
+		497: {name: "AccountReport11", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"ElctrncSeqNb", 206, 0, 1}, {"LglSeqNb", 206, 0, 1}, {"CreDtTm", 30, 1, 1}, {"FrToDt", 414, 0, 1},
+			{"CpyDplctInd", 416, 0, 1}, {"RptgSrc", 419, 0, 1}, {"Acct", 420, 1, 1}, {"RltdAcct", 272, 0, 1}, {"Intrst", 415, 0, 0},
+			{"Bal", 435, 0, 0}, {"TxsSummry", 446, 0, 1}, {"Ntry", 496, 0, 0}, {"AddtlRptInf", 493, 0, 1},
+		}},
+		498: {name: "Max5NumericText", kind: kindSimple, facets: 77},
+		499: {name: "Pagination", kind: kindSequence, elems: []elemDef{
+			{"PgNb", 498, 1, 1}, {"LastPgInd", 156, 1, 1},
+		}},
+		500: {name: "GroupHeader42", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"MsgRcpt", 259, 0, 1}, {"MsgPgntn", 499, 0, 1}, {"AddtlInf", 493, 0, 1},
+		}},
+		501: {name: "BankToCustomerAccountReportV02", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 500, 1, 1}, {"Rpt", 497, 1, 0},
+		}},
+		502: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"BkToCstmrAcctRpt", 501, 1, 1},
+		}},
+		503: {name: "InterestType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 403, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		504: {name: "RateType4Choice", kind: kindChoice, elems: []elemDef{
+			{"Pctg", 209, 1, 1}, {"Othr", 3, 1, 1},
+		}},
+		505: {name: "FromToAmountRange1", kind: kindSequence, elems: []elemDef{
+			{"FrAmt", 408, 1, 1}, {"ToAmt", 408, 1, 1},
+		}},
+		506: {name: "ImpliedCurrencyAmountRange1Choice", kind: kindChoice, elems: []elemDef{
+			{"FrAmt", 408, 1, 1}, {"ToAmt", 408, 1, 1}, {"FrToAmt", 505, 1, 1}, {"EQAmt", 111, 1, 1}, {"NEQAmt", 111, 1, 1},
+		}},
+		507: {name: "ActiveOrHistoricCurrencyAndAmountRange2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 506, 1, 1}, {"CdtDbtInd", 164, 0, 1}, {"Ccy", 126, 1, 1},
+		}},
+		508: {name: "Rate4", kind: kindSequence, elems: []elemDef{
+			{"Tp", 504, 1, 1}, {"VldtyRg", 507, 0, 1},
+		}},
+		509: {name: "DateTimePeriod1", kind: kindSequence, elems: []elemDef{
+			{"FrDtTm", 30, 1, 1}, {"ToDtTm", 30, 1, 1},
+		}},
+		510: {name: "AccountInterest4", kind: kindSequence, elems: []elemDef{
+			{"Tp", 503, 0, 1}, {"Rate", 508, 0, 0}, {"FrToDt", 509, 0, 1}, {"Rsn", 3, 0, 1}, {"Tax", 293, 0, 1},
+		}},
+		511: {name: "Pagination1", kind: kindSequence, elems: []elemDef{
+			{"PgNb", 498, 1, 1}, {"LastPgInd", 156, 1, 1},
+		}},
+		512: {name: "ReportingSource1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 417, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		513: {name: "CashAccount39", kind: kindSequence, elems: []elemDef{
+			{"Id", 6, 1, 1}, {"Tp", 139, 0, 1}, {"Ccy", 126, 0, 1}, {"Nm", 14, 0, 1}, {"Prxy", 142, 0, 1}, {"Ownr", 137, 0, 1},
+			{"Svcr", 106, 0, 1},
+		}},
+		514: {name: "ExternalBalanceType1Code", kind: kindSimple, facets: 2},
+		515: {name: "BalanceType10Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 514, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		516: {name: "BalanceSubType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 424, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		517: {name: "BalanceType13", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 515, 1, 1}, {"SubTp", 516, 0, 1},
+		}},
+		518: {name: "ExternalCreditLineType1Code", kind: kindSimple, facets: 2},
+		519: {name: "CreditLineType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 518, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		520: {name: "CreditLine3", kind: kindSequence, elems: []elemDef{
+			{"Incl", 185, 1, 1}, {"Tp", 519, 0, 1}, {"Amt", 124, 0, 1}, {"Dt", 169, 0, 1},
+		}},
+		521: {name: "Max15PlusSignedNumericText", kind: kindSimple, facets: 78},
+		522: {name: "CashAvailabilityDate1Choice", kind: kindChoice, elems: []elemDef{
+			{"NbOfDays", 521, 1, 1}, {"ActlDt", 28, 1, 1},
+		}},
+		523: {name: "CashAvailability1", kind: kindSequence, elems: []elemDef{
+			{"Dt", 522, 1, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1},
+		}},
+		524: {name: "CashBalance8", kind: kindSequence, elems: []elemDef{
+			{"Tp", 517, 1, 1}, {"CdtLine", 520, 0, 0}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"Dt", 169, 1, 1},
+			{"Avlbty", 523, 0, 0},
+		}},
+		525: {name: "NonNegativeDecimalNumber", kind: kindSimple, facets: 79},
+		526: {name: "AmountAndDirection35", kind: kindSequence, elems: []elemDef{
+			{"Amt", 525, 1, 1}, {"CdtDbtInd", 164, 1, 1},
+		}},
+		527: {name: "NumberAndSumOfTransactions4", kind: kindSequence, elems: []elemDef{
+			{"NbOfNtries", 310, 0, 1}, {"Sum", 145, 0, 1}, {"TtlNetNtry", 526, 0, 1},
+		}},
+		528: {name: "TotalsPerBankTransactionCode5", kind: kindSequence, elems: []elemDef{
+			{"NbOfNtries", 310, 0, 1}, {"Sum", 145, 0, 1}, {"TtlNetNtry", 526, 0, 1}, {"CdtNtries", 437, 0, 1},
+			{"DbtNtries", 437, 0, 1}, {"FcstInd", 185, 0, 1}, {"BkTxCd", 444, 1, 1}, {"Avlbty", 523, 0, 0}, {"Dt", 169, 0, 1},
+		}},
+		529: {name: "TotalTransactions6", kind: kindSequence, elems: []elemDef{
+			{"TtlNtries", 527, 0, 1}, {"TtlCdtNtries", 437, 0, 1}, {"TtlDbtNtries", 437, 0, 1}, {"TtlNtriesPerBkTxCd", 528, 0, 0},
+		}},
+		530: {name: "ExternalEntryStatus1Code", kind: kindSimple, facets: 2},
+		531: {name: "EntryStatus1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 530, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		532: {name: "TechnicalInputChannel1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 454, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		533: {name: "InterestRecord2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"Tp", 503, 0, 1}, {"Rate", 508, 0, 1}, {"FrToDt", 509, 0, 1},
+			{"Rsn", 3, 0, 1}, {"Tax", 293, 0, 1},
+		}},
+		534: {name: "TransactionInterest4", kind: kindSequence, elems: []elemDef{
+			{"TtlIntrstAndTaxAmt", 124, 0, 1}, {"Rcrd", 533, 0, 0},
+		}},
+		535: {name: "Min8Max28NumericText", kind: kindSimple, facets: 80},
+		536: {name: "Min2Max3NumericText", kind: kindSimple, facets: 81},
+		537: {name: "ISOYearMonth", kind: kindSimple, facets: 82},
+		538: {name: "Exact3NumericText", kind: kindSimple, facets: 83},
+		539: {name: "Exact1NumericText", kind: kindSimple, facets: 84},
+		540: {name: "TrackData1", kind: kindSequence, elems: []elemDef{
+			{"TrckNb", 539, 0, 1}, {"TrckVal", 13, 1, 1},
+		}},
+		541: {name: "CSCManagement1Code", kind: kindSimple, facets: 85},
+		542: {name: "Min3Max4NumericText", kind: kindSimple, facets: 86},
+		543: {name: "CardSecurityInformation1", kind: kindSequence, elems: []elemDef{
+			{"CSCMgmt", 541, 1, 1}, {"CSCVal", 542, 0, 1},
+		}},
+		544: {name: "PlainCardData1", kind: kindSequence, elems: []elemDef{
+			{"PAN", 535, 1, 1}, {"CardSeqNb", 536, 0, 1}, {"FctvDt", 537, 0, 1}, {"XpryDt", 537, 1, 1}, {"SvcCd", 538, 0, 1},
+			{"TrckData", 540, 0, 0}, {"CardSctyCd", 543, 0, 1},
+		}},
+		545: {name: "PaymentCard4", kind: kindSequence, elems: []elemDef{
+			{"PlainCardData", 544, 0, 1}, {"CardCtryCd", 538, 0, 1}, {"CardBrnd", 75, 0, 1}, {"AddtlCardData", 14, 0, 1},
+		}},
+		546: {name: "PartyType3Code", kind: kindSimple, facets: 87},
+		547: {name: "PartyType4Code", kind: kindSimple, facets: 88},
+		548: {name: "GenericIdentification32", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Tp", 546, 0, 1}, {"Issr", 547, 0, 1}, {"ShrtNm", 3, 0, 1},
+		}},
+		549: {name: "CardDataReading1Code", kind: kindSimple, facets: 89},
+		550: {name: "CardholderVerificationCapability1Code", kind: kindSimple, facets: 90},
+		551: {name: "OnLineCapability1Code", kind: kindSimple, facets: 91},
+		552: {name: "UserInterface2Code", kind: kindSimple, facets: 92},
+		553: {name: "DisplayCapabilities1", kind: kindSequence, elems: []elemDef{
+			{"DispTp", 552, 1, 1}, {"NbOfLines", 112, 1, 1}, {"LineWidth", 112, 1, 1},
+		}},
+		554: {name: "PointOfInteractionCapabilities1", kind: kindSequence, elems: []elemDef{
+			{"CardRdngCpblties", 549, 0, 0}, {"CrdhldrVrfctnCpblties", 550, 0, 0}, {"OnLineCpblties", 551, 0, 1},
+			{"DispCpblties", 553, 0, 0}, {"PrtLineWidth", 112, 0, 1},
+		}},
+		555: {name: "POIComponentType1Code", kind: kindSimple, facets: 93},
+		556: {name: "PointOfInteractionComponent1", kind: kindSequence, elems: []elemDef{
+			{"POICmpntTp", 555, 1, 1}, {"ManfctrId", 3, 0, 1}, {"Mdl", 3, 0, 1}, {"VrsnNb", 15, 0, 1}, {"SrlNb", 3, 0, 1},
+			{"ApprvlNb", 14, 0, 0},
+		}},
+		557: {name: "PointOfInteraction1", kind: kindSequence, elems: []elemDef{
+			{"Id", 548, 1, 1}, {"SysNm", 14, 0, 1}, {"GrpId", 3, 0, 1}, {"Cpblties", 554, 0, 1}, {"Cmpnt", 556, 0, 0},
+		}},
+		558: {name: "CardPaymentServiceType2Code", kind: kindSimple, facets: 94},
+		559: {name: "ExternalCardTransactionCategory1Code", kind: kindSimple, facets: 2},
+		560: {name: "CardSequenceNumberRange1", kind: kindSequence, elems: []elemDef{
+			{"FrstTx", 3, 0, 1}, {"LastTx", 3, 0, 1},
+		}},
+		561: {name: "DateOrDateTimePeriod1Choice", kind: kindChoice, elems: []elemDef{
+			{"Dt", 170, 1, 1}, {"DtTm", 509, 1, 1},
+		}},
+		562: {name: "CardAggregated2", kind: kindSequence, elems: []elemDef{
+			{"AddtlSvc", 558, 0, 1}, {"TxCtgy", 559, 0, 1}, {"SaleRcncltnId", 3, 0, 1}, {"SeqNbRg", 560, 0, 1},
+			{"TxDtRg", 561, 0, 1},
+		}},
+		563: {name: "CardEntry4", kind: kindSequence, elems: []elemDef{
+			{"Card", 545, 0, 1}, {"POI", 557, 0, 1}, {"AggtdNtry", 562, 0, 1}, {"PrePdAcct", 143, 0, 1},
+		}},
+		564: {name: "TransactionReferences6", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"PmtInfId", 3, 0, 1}, {"InstrId", 3, 0, 1}, {"EndToEndId", 3, 0, 1},
+			{"UETR", 110, 0, 1}, {"TxId", 3, 0, 1}, {"MndtId", 3, 0, 1}, {"ChqNb", 3, 0, 1}, {"ClrSysRef", 3, 0, 1},
+			{"AcctOwnrTxId", 3, 0, 1}, {"AcctSvcrTxId", 3, 0, 1}, {"MktInfrstrctrTxId", 3, 0, 1}, {"PrcgId", 3, 0, 1},
+			{"Prtry", 459, 0, 0},
+		}},
+		565: {name: "ProprietaryParty5", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Pty", 155, 1, 1},
+		}},
+		566: {name: "TransactionParties6", kind: kindSequence, elems: []elemDef{
+			{"InitgPty", 155, 0, 1}, {"Dbtr", 155, 0, 1}, {"DbtrAcct", 143, 0, 1}, {"UltmtDbtr", 155, 0, 1}, {"Cdtr", 155, 0, 1},
+			{"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 155, 0, 1}, {"TradgPty", 155, 0, 1}, {"Prtry", 565, 0, 0},
+		}},
+		567: {name: "ProprietaryAgent4", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Agt", 106, 1, 1},
+		}},
+		568: {name: "TransactionAgents5", kind: kindSequence, elems: []elemDef{
+			{"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"CdtrAgt", 106, 0, 1},
+			{"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt3", 106, 0, 1}, {"RcvgAgt", 106, 0, 1},
+			{"DlvrgAgt", 106, 0, 1}, {"IssgAgt", 106, 0, 1}, {"SttlmPlc", 106, 0, 1}, {"Prtry", 567, 0, 0},
+		}},
+		569: {name: "NameAndAddress16", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 1, 1}, {"Adr", 103, 1, 1},
+		}},
+		570: {name: "RemittanceLocationData1", kind: kindSequence, elems: []elemDef{
+			{"Mtd", 465, 1, 1}, {"ElctrncAdr", 26, 0, 1}, {"PstlAdr", 569, 0, 1},
+		}},
+		571: {name: "RemittanceLocation7", kind: kindSequence, elems: []elemDef{
+			{"RmtId", 3, 0, 1}, {"RmtLctnDtls", 570, 0, 0},
+		}},
+		572: {name: "ProprietaryDate3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Dt", 169, 1, 1},
+		}},
+		573: {name: "TransactionDates3", kind: kindSequence, elems: []elemDef{
+			{"AccptncDtTm", 30, 0, 1}, {"TradActvtyCtrctlSttlmDt", 28, 0, 1}, {"TradDt", 28, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"StartDt", 28, 0, 1}, {"EndDt", 28, 0, 1}, {"TxDtTm", 30, 0, 1}, {"Prtry", 572, 0, 0},
+		}},
+		574: {name: "PriceValueType1Code", kind: kindSimple, facets: 95},
+		575: {name: "YieldedOrValueType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Yldd", 156, 1, 1}, {"ValTp", 574, 1, 1},
+		}},
+		576: {name: "ActiveOrHistoricCurrencyAnd13DecimalAmount", kind: kindExtension, facets: 96, ccy: 29},
+		577: {name: "PriceRateOrAmount3Choice", kind: kindChoice, elems: []elemDef{
+			{"Rate", 209, 1, 1}, {"Amt", 576, 1, 1},
+		}},
+		578: {name: "Price7", kind: kindSequence, elems: []elemDef{
+			{"Tp", 575, 1, 1}, {"Val", 577, 1, 1},
+		}},
+		579: {name: "TransactionPrice4Choice", kind: kindChoice, elems: []elemDef{
+			{"DealPric", 578, 1, 1}, {"Prtry", 470, 1, 0},
+		}},
+		580: {name: "FinancialInstrumentQuantity1Choice", kind: kindChoice, elems: []elemDef{
+			{"Unit", 145, 1, 1}, {"FaceAmt", 111, 1, 1}, {"AmtsdVal", 111, 1, 1},
+		}},
+		581: {name: "OriginalAndCurrentQuantities1", kind: kindSequence, elems: []elemDef{
+			{"FaceAmt", 111, 1, 1}, {"AmtsdVal", 111, 1, 1},
+		}},
+		582: {name: "TransactionQuantities3Choice", kind: kindChoice, elems: []elemDef{
+			{"Qty", 580, 1, 1}, {"OrgnlAndCurFaceAmt", 581, 1, 1}, {"Prtry", 475, 1, 1},
+		}},
+		583: {name: "ISINOct2015Identifier", kind: kindSimple, facets: 97},
+		584: {name: "ExternalFinancialInstrumentIdentificationType1Code", kind: kindSimple, facets: 2},
+		585: {name: "IdentificationSource3Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 584, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		586: {name: "OtherIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Sfx", 15, 0, 1}, {"Tp", 585, 1, 1},
+		}},
+		587: {name: "SecurityIdentification19", kind: kindSequence, elems: []elemDef{
+			{"ISIN", 583, 0, 1}, {"OthrId", 586, 0, 0}, {"Desc", 13, 0, 1},
+		}},
+		588: {name: "TaxInformation8", kind: kindSequence, elems: []elemDef{
+			{"Cdtr", 203, 0, 1}, {"Dbtr", 205, 0, 1}, {"AdmstnZone", 3, 0, 1}, {"RefNb", 13, 0, 1}, {"Mtd", 3, 0, 1},
+			{"TtlTaxblBaseAmt", 124, 0, 1}, {"TtlTaxAmt", 124, 0, 1}, {"Dt", 28, 0, 1}, {"SeqNb", 206, 0, 1}, {"Rcrd", 212, 0, 0},
+		}},
+		589: {name: "ReturnReason5Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 488, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		590: {name: "PaymentReturnReason5", kind: kindSequence, elems: []elemDef{
+			{"OrgnlBkTxCd", 444, 0, 1}, {"Orgtr", 137, 0, 1}, {"Rsn", 589, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		591: {name: "CorporateAction9", kind: kindSequence, elems: []elemDef{
+			{"EvtTp", 3, 1, 1}, {"EvtId", 3, 1, 1},
+		}},
+		592: {name: "SecuritiesAccount19", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Tp", 100, 0, 1}, {"Nm", 14, 0, 1},
+		}},
+		593: {name: "CashDeposit1", kind: kindSequence, elems: []elemDef{
+			{"NoteDnmtn", 344, 1, 1}, {"NbOfNotes", 310, 1, 1}, {"Amt", 344, 1, 1},
+		}},
+		594: {name: "AttendanceContext1Code", kind: kindSimple, facets: 98},
+		595: {name: "TransactionEnvironment1Code", kind: kindSimple, facets: 99},
+		596: {name: "TransactionChannel1Code", kind: kindSimple, facets: 100},
+		597: {name: "ISO2ALanguageCode", kind: kindSimple, facets: 101},
+		598: {name: "AuthenticationMethod1Code", kind: kindSimple, facets: 102},
+		599: {name: "AuthenticationEntity1Code", kind: kindSimple, facets: 103},
+		600: {name: "CardholderAuthentication2", kind: kindSequence, elems: []elemDef{
+			{"AuthntcnMtd", 598, 1, 1}, {"AuthntcnNtty", 599, 1, 1},
+		}},
+		601: {name: "PaymentContext3", kind: kindSequence, elems: []elemDef{
+			{"CardPres", 185, 0, 1}, {"CrdhldrPres", 185, 0, 1}, {"OnLineCntxt", 185, 0, 1}, {"AttndncCntxt", 594, 0, 1},
+			{"TxEnvt", 595, 0, 1}, {"TxChanl", 596, 0, 1}, {"AttndntMsgCpbl", 185, 0, 1}, {"AttndntLang", 597, 0, 1},
+			{"CardDataNtryMd", 549, 1, 1}, {"FllbckInd", 185, 0, 1}, {"AuthntcnMtd", 600, 0, 1},
+		}},
+		602: {name: "ExternalRePresentmentReason1Code", kind: kindSimple, facets: 2},
+		603: {name: "TransactionIdentifier1", kind: kindSequence, elems: []elemDef{
+			{"TxDtTm", 30, 1, 1}, {"TxRef", 3, 1, 1},
+		}},
+		604: {name: "UnitOfMeasure1Code", kind: kindSimple, facets: 104},
+		605: {name: "Product2", kind: kindSequence, elems: []elemDef{
+			{"PdctCd", 14, 1, 1}, {"UnitOfMeasr", 604, 0, 1}, {"PdctQty", 145, 0, 1}, {"UnitPric", 111, 0, 1},
+			{"PdctAmt", 111, 0, 1}, {"TaxTp", 3, 0, 1}, {"AddtlPdctInf", 3, 0, 1},
+		}},
+		606: {name: "CardIndividualTransaction2", kind: kindSequence, elems: []elemDef{
+			{"ICCRltdData", 186, 0, 1}, {"PmtCntxt", 601, 0, 1}, {"AddtlSvc", 558, 0, 1}, {"TxCtgy", 559, 0, 1},
+			{"SaleRcncltnId", 3, 0, 1}, {"SaleRefNb", 3, 0, 1}, {"RePresntmntRsn", 602, 0, 1}, {"SeqNb", 3, 0, 1},
+			{"TxId", 603, 0, 1}, {"Pdct", 605, 0, 1}, {"VldtnDt", 28, 0, 1}, {"VldtnSeqNb", 3, 0, 1},
+		}},
+		607: {name: "CardTransaction3Choice", kind: kindChoice, elems: []elemDef{
+			{"Aggtd", 562, 1, 1}, {"Indv", 606, 1, 1},
+		}},
+		608: {name: "CardTransaction17", kind: kindSequence, elems: []elemDef{
+			{"Card", 545, 0, 1}, {"POI", 557, 0, 1}, {"Tx", 607, 0, 1}, {"PrePdAcct", 143, 0, 1},
+		}},
+		609: {name: "EntryTransaction10", kind: kindSequence, elems: []elemDef{
+			{"Refs", 564, 0, 1}, {"Amt", 124, 0, 1}, {"CdtDbtInd", 164, 0, 1}, {"AmtDtls", 453, 0, 1}, {"Avlbty", 523, 0, 0},
+			{"BkTxCd", 444, 0, 1}, {"Chrgs", 354, 0, 1}, {"Intrst", 534, 0, 1}, {"RltdPties", 566, 0, 1}, {"RltdAgts", 568, 0, 1},
+			{"LclInstrm", 181, 0, 1}, {"Purp", 221, 0, 1}, {"RltdRmtInf", 571, 0, 10}, {"RmtInf", 219, 0, 1},
+			{"RltdDts", 573, 0, 1}, {"RltdPric", 579, 0, 1}, {"RltdQties", 582, 0, 0}, {"FinInstrmId", 587, 0, 1},
+			{"Tax", 588, 0, 1}, {"RtrInf", 590, 0, 1}, {"CorpActn", 591, 0, 1}, {"SfkpgAcct", 592, 0, 1}, {"CshDpst", 593, 0, 0},
+			{"CardTx", 608, 0, 1}, {"AddtlTxInf", 493, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		610: {name: "EntryDetails9", kind: kindSequence, elems: []elemDef{
+			{"Btch", 458, 0, 1}, {"TxDtls", 609, 0, 0},
+		}},
+		611: {name: "ReportEntry10", kind: kindSequence, elems: []elemDef{
+			{"NtryRef", 3, 0, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"RvslInd", 185, 0, 1}, {"Sts", 531, 1, 1},
+			{"BookgDt", 169, 0, 1}, {"ValDt", 169, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"Avlbty", 523, 0, 0}, {"BkTxCd", 444, 1, 1},
+			{"ComssnWvrInd", 156, 0, 1}, {"AddtlInfInd", 448, 0, 1}, {"AmtDtls", 453, 0, 1}, {"Chrgs", 354, 0, 1},
+			{"TechInptChanl", 532, 0, 1}, {"Intrst", 534, 0, 1}, {"CardTx", 563, 0, 1}, {"NtryDtls", 610, 0, 0},
+			{"AddtlNtryInf", 493, 0, 1},
+		}},
+		612: {name: "AccountReport25", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"RptPgntn", 511, 0, 1}, {"ElctrncSeqNb", 206, 0, 1}, {"RptgSeq", 80, 0, 1}, {"LglSeqNb", 206, 0, 1},
+			{"CreDtTm", 30, 0, 1}, {"FrToDt", 509, 0, 1}, {"CpyDplctInd", 416, 0, 1}, {"RptgSrc", 512, 0, 1}, {"Acct", 513, 1, 1},
+			{"RltdAcct", 143, 0, 1}, {"Intrst", 510, 0, 0}, {"Bal", 524, 0, 0}, {"TxsSummry", 529, 0, 1}, {"Ntry", 611, 0, 0},
+			{"AddtlRptInf", 493, 0, 1},
+		}},
+		613: {name: "ActiveOrHistoricCurrencyAnd13DecimalAmount_SimpleType", kind: kindSimple, facets: 96},
+		614: {name: "GroupHeader81", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"MsgRcpt", 137, 0, 1}, {"MsgPgntn", 511, 0, 1}, {"OrgnlBizQry", 77, 0, 1},
+			{"AddtlInf", 493, 0, 1},
+		}},
+		615: {name: "BankToCustomerAccountReportV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 614, 1, 1}, {"Rpt", 612, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		616: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"BkToCstmrAcctRpt", 615, 1, 1},
+		}},
+		617: {name: "AccountStatement2", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"ElctrncSeqNb", 206, 0, 1}, {"LglSeqNb", 206, 0, 1}, {"CreDtTm", 30, 1, 1}, {"FrToDt", 414, 0, 1},
+			{"CpyDplctInd", 416, 0, 1}, {"RptgSrc", 419, 0, 1}, {"Acct", 420, 1, 1}, {"RltdAcct", 272, 0, 1}, {"Intrst", 415, 0, 0},
+			{"Bal", 435, 1, 0}, {"TxsSummry", 446, 0, 1}, {"Ntry", 496, 0, 0}, {"AddtlStmtInf", 493, 0, 1},
+		}},
+		618: {name: "BankToCustomerStatementV02", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 500, 1, 1}, {"Stmt", 617, 1, 0},
+		}},
+		619: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"BkToCstmrStmt", 618, 1, 1},
+		}},
+		620: {name: "ImpliedCurrencyAmountRangeChoice", kind: kindChoice, elems: []elemDef{
+			{"FrAmt", 408, 1, 1}, {"ToAmt", 408, 1, 1}, {"FrToAmt", 409, 1, 1}, {"EQAmt", 111, 1, 1}, {"NEQAmt", 111, 1, 1},
+		}},
+		621: {name: "CurrencyAndAmountRange2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 620, 1, 1}, {"CdtDbtInd", 164, 0, 1}, {"Ccy", 126, 1, 1},
+		}},
+		622: {name: "Rate3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 504, 1, 1}, {"VldtyRg", 621, 0, 1},
+		}},
+		623: {name: "AccountInterest2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 503, 0, 1}, {"Rate", 622, 0, 0}, {"FrToDt", 414, 0, 1}, {"Rsn", 3, 0, 1},
+		}},
+		624: {name: "CashAccount25", kind: kindSequence, elems: []elemDef{
+			{"Id", 6, 1, 1}, {"Tp", 139, 0, 1}, {"Ccy", 126, 0, 1}, {"Nm", 14, 0, 1}, {"Ownr", 40, 0, 1}, {"Svcr", 23, 0, 1},
+		}},
+		625: {name: "CashAccount24", kind: kindSequence, elems: []elemDef{
+			{"Id", 6, 1, 1}, {"Tp", 139, 0, 1}, {"Ccy", 126, 0, 1}, {"Nm", 14, 0, 1},
+		}},
+		626: {name: "BalanceType5Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 421, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		627: {name: "BalanceType12", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 626, 1, 1}, {"SubTp", 516, 0, 1},
+		}},
+		628: {name: "DateAndDateTimeChoice", kind: kindChoice, elems: []elemDef{
+			{"Dt", 28, 1, 1}, {"DtTm", 30, 1, 1},
+		}},
+		629: {name: "", kind: kindChoice, elems: []elemDef{
+			{"NbOfDays", 521, 1, 1}, {"ActlDt", 28, 1, 1},
+		}},
+		630: {name: "CashBalanceAvailabilityDate1", kind: kindSequence, elems: []elemDef{
+			{"", 629, 1, 1},
+		}},
+		631: {name: "CashBalanceAvailability2", kind: kindSequence, elems: []elemDef{
+			{"Dt", 630, 1, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1},
+		}},
+		632: {name: "CashBalance3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 627, 1, 1}, {"CdtLine", 428, 0, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"Dt", 628, 1, 1},
+			{"Avlbty", 631, 0, 0},
+		}},
+		633: {name: "TotalsPerBankTransactionCode3", kind: kindSequence, elems: []elemDef{
+			{"NbOfNtries", 310, 0, 1}, {"Sum", 145, 0, 1}, {"TtlNetNtry", 526, 0, 1}, {"FcstInd", 185, 0, 1},
+			{"BkTxCd", 444, 1, 1}, {"Avlbty", 631, 0, 0},
+		}},
+		634: {name: "TotalTransactions4", kind: kindSequence, elems: []elemDef{
+			{"TtlNtries", 527, 0, 1}, {"TtlCdtNtries", 437, 0, 1}, {"TtlDbtNtries", 437, 0, 1}, {"TtlNtriesPerBkTxCd", 633, 0, 0},
+		}},
+		635: {name: "ChargesRecord2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 0, 1}, {"ChrgInclInd", 350, 0, 1}, {"Tp", 352, 0, 1}, {"Rate", 209, 0, 1},
+			{"Br", 236, 0, 1}, {"Agt", 23, 0, 1}, {"Tax", 293, 0, 1},
+		}},
+		636: {name: "Charges4", kind: kindSequence, elems: []elemDef{
+			{"TtlChrgsAndTaxAmt", 124, 0, 1}, {"Rcrd", 635, 0, 0},
+		}},
+		637: {name: "InterestRecord1", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"Tp", 503, 0, 1}, {"Rate", 622, 0, 1}, {"FrToDt", 414, 0, 1},
+			{"Rsn", 3, 0, 1}, {"Tax", 293, 0, 1},
+		}},
+		638: {name: "TransactionInterest3", kind: kindSequence, elems: []elemDef{
+			{"TtlIntrstAndTaxAmt", 124, 0, 1}, {"Rcrd", 637, 0, 0},
+		}},
+		639: {name: "DateOrDateTimePeriodChoice", kind: kindChoice, elems: []elemDef{
+			{"Dt", 482, 1, 1}, {"DtTm", 414, 1, 1},
+		}},
+		640: {name: "CardAggregated1", kind: kindSequence, elems: []elemDef{
+			{"AddtlSvc", 558, 0, 1}, {"TxCtgy", 559, 0, 1}, {"SaleRcncltnId", 3, 0, 1}, {"SeqNbRg", 560, 0, 1},
+			{"TxDtRg", 639, 0, 1},
+		}},
+		641: {name: "CardEntry1", kind: kindSequence, elems: []elemDef{
+			{"Card", 545, 0, 1}, {"POI", 557, 0, 1}, {"AggtdNtry", 640, 0, 1},
+		}},
+		642: {name: "TransactionReferences3", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"PmtInfId", 3, 0, 1}, {"InstrId", 3, 0, 1}, {"EndToEndId", 3, 0, 1},
+			{"TxId", 3, 0, 1}, {"MndtId", 3, 0, 1}, {"ChqNb", 3, 0, 1}, {"ClrSysRef", 3, 0, 1}, {"AcctOwnrTxId", 3, 0, 1},
+			{"AcctSvcrTxId", 3, 0, 1}, {"MktInfrstrctrTxId", 3, 0, 1}, {"PrcgId", 3, 0, 1}, {"Prtry", 459, 0, 0},
+		}},
+		643: {name: "ProprietaryParty3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Pty", 40, 1, 1},
+		}},
+		644: {name: "TransactionParties3", kind: kindSequence, elems: []elemDef{
+			{"InitgPty", 40, 0, 1}, {"Dbtr", 40, 0, 1}, {"DbtrAcct", 625, 0, 1}, {"UltmtDbtr", 40, 0, 1}, {"Cdtr", 40, 0, 1},
+			{"CdtrAcct", 625, 0, 1}, {"UltmtCdtr", 40, 0, 1}, {"TradgPty", 40, 0, 1}, {"Prtry", 643, 0, 0},
+		}},
+		645: {name: "ProprietaryAgent3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Agt", 23, 1, 1},
+		}},
+		646: {name: "TransactionAgents3", kind: kindSequence, elems: []elemDef{
+			{"DbtrAgt", 23, 0, 1}, {"CdtrAgt", 23, 0, 1}, {"IntrmyAgt1", 23, 0, 1}, {"IntrmyAgt2", 23, 0, 1},
+			{"IntrmyAgt3", 23, 0, 1}, {"RcvgAgt", 23, 0, 1}, {"DlvrgAgt", 23, 0, 1}, {"IssgAgt", 23, 0, 1}, {"SttlmPlc", 23, 0, 1},
+			{"Prtry", 645, 0, 0},
+		}},
+		647: {name: "ReferredDocumentType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 325, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		648: {name: "ReferredDocumentType2", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 647, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		649: {name: "ReferredDocumentInformation3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 648, 0, 1}, {"Nb", 3, 0, 1}, {"RltdDt", 28, 0, 1},
+		}},
+		650: {name: "StructuredRemittanceInformation9", kind: kindSequence, elems: []elemDef{
+			{"RfrdDocInf", 649, 0, 0}, {"RfrdDocAmt", 202, 0, 1}, {"CdtrRefInf", 168, 0, 1}, {"Invcr", 40, 0, 1},
+			{"Invcee", 40, 0, 1}, {"AddtlRmtInf", 13, 0, 3},
+		}},
+		651: {name: "RemittanceInformation7", kind: kindSequence, elems: []elemDef{
+			{"Ustrd", 13, 0, 0}, {"Strd", 650, 0, 0},
+		}},
+		652: {name: "ProprietaryDate2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 1, 1}, {"Dt", 628, 1, 1},
+		}},
+		653: {name: "TransactionDates2", kind: kindSequence, elems: []elemDef{
+			{"AccptncDtTm", 30, 0, 1}, {"TradActvtyCtrctlSttlmDt", 28, 0, 1}, {"TradDt", 28, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"StartDt", 28, 0, 1}, {"EndDt", 28, 0, 1}, {"TxDtTm", 30, 0, 1}, {"Prtry", 652, 0, 0},
+		}},
+		654: {name: "PriceRateOrAmountChoice", kind: kindChoice, elems: []elemDef{
+			{"Rate", 209, 1, 1}, {"Amt", 576, 1, 1},
+		}},
+		655: {name: "Price2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 575, 1, 1}, {"Val", 654, 1, 1},
+		}},
+		656: {name: "TransactionPrice3Choice", kind: kindChoice, elems: []elemDef{
+			{"DealPric", 655, 1, 1}, {"Prtry", 470, 1, 0},
+		}},
+		657: {name: "FinancialInstrumentQuantityChoice", kind: kindChoice, elems: []elemDef{
+			{"Unit", 145, 1, 1}, {"FaceAmt", 111, 1, 1}, {"AmtsdVal", 111, 1, 1},
+		}},
+		658: {name: "TransactionQuantities2Choice", kind: kindChoice, elems: []elemDef{
+			{"Qty", 657, 1, 1}, {"OrgnlAndCurFaceAmt", 581, 1, 1}, {"Prtry", 475, 1, 1},
+		}},
+		659: {name: "SecurityIdentification14", kind: kindSequence, elems: []elemDef{
+			{"ISIN", 478, 0, 1}, {"OthrId", 586, 0, 0}, {"Desc", 13, 0, 1},
+		}},
+		660: {name: "PaymentReturnReason2", kind: kindSequence, elems: []elemDef{
+			{"OrgnlBkTxCd", 444, 0, 1}, {"Orgtr", 40, 0, 1}, {"Rsn", 589, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		661: {name: "GenericIdentification20", kind: kindSequence, elems: []elemDef{
+			{"Id", 96, 1, 1}, {"Issr", 3, 1, 1}, {"SchmeNm", 3, 0, 1},
+		}},
+		662: {name: "SecuritiesAccount13", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"Tp", 661, 0, 1}, {"Nm", 14, 0, 1},
+		}},
+		663: {name: "CardIndividualTransaction1", kind: kindSequence, elems: []elemDef{
+			{"AddtlSvc", 558, 0, 1}, {"TxCtgy", 559, 0, 1}, {"SaleRcncltnId", 3, 0, 1}, {"SaleRefNb", 3, 0, 1}, {"SeqNb", 3, 0, 1},
+			{"TxId", 603, 0, 1}, {"Pdct", 605, 0, 1}, {"VldtnDt", 28, 0, 1}, {"VldtnSeqNb", 3, 0, 1},
+		}},
+		664: {name: "CardTransaction1Choice", kind: kindChoice, elems: []elemDef{
+			{"Aggtd", 640, 1, 1}, {"Indv", 663, 1, 1},
+		}},
+		665: {name: "CardTransaction1", kind: kindSequence, elems: []elemDef{
+			{"Card", 545, 0, 1}, {"POI", 557, 0, 1}, {"Tx", 664, 0, 1},
+		}},
+		666: {name: "EntryTransaction4", kind: kindSequence, elems: []elemDef{
+			{"Refs", 642, 0, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"AmtDtls", 453, 0, 1}, {"Avlbty", 631, 0, 0},
+			{"BkTxCd", 444, 0, 1}, {"Chrgs", 636, 0, 1}, {"Intrst", 638, 0, 1}, {"RltdPties", 644, 0, 1}, {"RltdAgts", 646, 0, 1},
+			{"Purp", 221, 0, 1}, {"RltdRmtInf", 467, 0, 10}, {"RmtInf", 651, 0, 1}, {"RltdDts", 653, 0, 1}, {"RltdPric", 656, 0, 1},
+			{"RltdQties", 658, 0, 0}, {"FinInstrmId", 659, 0, 1}, {"Tax", 487, 0, 1}, {"RtrInf", 660, 0, 1},
+			{"CorpActn", 591, 0, 1}, {"SfkpgAcct", 662, 0, 1}, {"CshDpst", 593, 0, 0}, {"CardTx", 665, 0, 1},
+			{"AddtlTxInf", 493, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		667: {name: "EntryDetails3", kind: kindSequence, elems: []elemDef{
+			{"Btch", 458, 0, 1}, {"TxDtls", 666, 0, 0},
+		}},
+		668: {name: "ReportEntry4", kind: kindSequence, elems: []elemDef{
+			{"NtryRef", 3, 0, 1}, {"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"RvslInd", 185, 0, 1}, {"Sts", 447, 1, 1},
+			{"BookgDt", 628, 0, 1}, {"ValDt", 628, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"Avlbty", 631, 0, 0}, {"BkTxCd", 444, 1, 1},
+			{"ComssnWvrInd", 156, 0, 1}, {"AddtlInfInd", 448, 0, 1}, {"AmtDtls", 453, 0, 1}, {"Chrgs", 636, 0, 1},
+			{"TechInptChanl", 532, 0, 1}, {"Intrst", 638, 0, 1}, {"CardTx", 641, 0, 1}, {"NtryDtls", 667, 0, 0},
+			{"AddtlNtryInf", 493, 0, 1},
+		}},
+		669: {name: "AccountStatement4", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"StmtPgntn", 499, 0, 1}, {"ElctrncSeqNb", 206, 0, 1}, {"LglSeqNb", 206, 0, 1}, {"CreDtTm", 30, 1, 1},
+			{"FrToDt", 414, 0, 1}, {"CpyDplctInd", 416, 0, 1}, {"RptgSrc", 512, 0, 1}, {"Acct", 624, 1, 1}, {"RltdAcct", 625, 0, 1},
+			{"Intrst", 623, 0, 0}, {"Bal", 632, 1, 0}, {"TxsSummry", 634, 0, 1}, {"Ntry", 668, 0, 0}, {"AddtlStmtInf", 493, 0, 1},
+		}},
+		670: {name: "GroupHeader58", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"MsgRcpt", 40, 0, 1}, {"MsgPgntn", 499, 0, 1}, {"OrgnlBizQry", 77, 0, 1},
+			{"AddtlInf", 493, 0, 1},
+		}},
+		671: {name: "BankToCustomerStatementV04", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 670, 1, 1}, {"Stmt", 669, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		672: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"BkToCstmrStmt", 671, 1, 1},
+		}},
+		673: {name: "AccountStatement9", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"StmtPgntn", 511, 0, 1}, {"ElctrncSeqNb", 206, 0, 1}, {"RptgSeq", 80, 0, 1}, {"LglSeqNb", 206, 0, 1},
+			{"CreDtTm", 30, 0, 1}, {"FrToDt", 509, 0, 1}, {"CpyDplctInd", 416, 0, 1}, {"RptgSrc", 512, 0, 1}, {"Acct", 513, 1, 1},
+			{"RltdAcct", 143, 0, 1}, {"Intrst", 510, 0, 0}, {"Bal", 524, 1, 0}, {"TxsSummry", 529, 0, 1}, {"Ntry", 611, 0, 0},
+			{"AddtlStmtInf", 493, 0, 1},
+		}},
+		674: {name: "BankToCustomerStatementV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 614, 1, 1}, {"Stmt", 673, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		675: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"BkToCstmrStmt", 674, 1, 1},
+		}},
+		676: {name: "AccountNotification2", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"ElctrncSeqNb", 206, 0, 1}, {"LglSeqNb", 206, 0, 1}, {"CreDtTm", 30, 1, 1}, {"FrToDt", 414, 0, 1},
+			{"CpyDplctInd", 416, 0, 1}, {"RptgSrc", 419, 0, 1}, {"Acct", 420, 1, 1}, {"RltdAcct", 272, 0, 1}, {"Intrst", 415, 0, 0},
+			{"TxsSummry", 446, 0, 1}, {"Ntry", 496, 0, 0}, {"AddtlNtfctnInf", 493, 0, 1},
+		}},
+		677: {name: "BankToCustomerDebitCreditNotificationV02", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 500, 1, 1}, {"Ntfctn", 676, 1, 0},
+		}},
+		678: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"BkToCstmrDbtCdtNtfctn", 677, 1, 1},
+		}},
+		679: {name: "AccountNotification7", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"NtfctnPgntn", 499, 0, 1}, {"ElctrncSeqNb", 206, 0, 1}, {"LglSeqNb", 206, 0, 1},
+			{"CreDtTm", 30, 1, 1}, {"FrToDt", 414, 0, 1}, {"CpyDplctInd", 416, 0, 1}, {"RptgSrc", 512, 0, 1}, {"Acct", 624, 1, 1},
+			{"RltdAcct", 625, 0, 1}, {"Intrst", 623, 0, 0}, {"TxsSummry", 634, 0, 1}, {"Ntry", 668, 0, 0},
+			{"AddtlNtfctnInf", 493, 0, 1},
+		}},
+		680: {name: "BankToCustomerDebitCreditNotificationV04", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 670, 1, 1}, {"Ntfctn", 679, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		681: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"BkToCstmrDbtCdtNtfctn", 680, 1, 1},
+		}},
+		682: {name: "AccountNotification17", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 1, 1}, {"NtfctnPgntn", 511, 0, 1}, {"ElctrncSeqNb", 206, 0, 1}, {"RptgSeq", 80, 0, 1},
+			{"LglSeqNb", 206, 0, 1}, {"CreDtTm", 30, 0, 1}, {"FrToDt", 509, 0, 1}, {"CpyDplctInd", 416, 0, 1},
+			{"RptgSrc", 512, 0, 1}, {"Acct", 513, 1, 1}, {"RltdAcct", 143, 0, 1}, {"Intrst", 510, 0, 0}, {"TxsSummry", 529, 0, 1},
+			{"Ntry", 611, 0, 0}, {"AddtlNtfctnInf", 493, 0, 1},
+		}},
+		683: {name: "BankToCustomerDebitCreditNotificationV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 614, 1, 1}, {"Ntfctn", 682, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		684: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"BkToCstmrDbtCdtNtfctn", 683, 1, 1},
+		}},
+		685: {name: "ExternalCancellationReason1Code", kind: kindSimple, facets: 2},
+		686: {name: "CancellationReason33Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 685, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		687: {name: "ControlData1", kind: kindSequence, elems: []elemDef{
+			{"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+		}},
+		688: {name: "GroupCancellationIndicator", kind: kindSimple, facets: 17},
+		689: {name: "PaymentCancellationReason5", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 137, 0, 1}, {"Rsn", 686, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		690: {name: "OriginalGroupHeader15", kind: kindSequence, elems: []elemDef{
+			{"GrpCxlId", 3, 0, 1}, {"Case", 157, 0, 1}, {"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1},
+			{"OrgnlCreDtTm", 30, 0, 1}, {"NbOfTxs", 310, 0, 1}, {"CtrlSum", 145, 0, 1}, {"GrpCxl", 688, 0, 1},
+			{"CxlRsnInf", 689, 0, 0},
+		}},
+		691: {name: "PaymentTransaction109", kind: kindSequence, elems: []elemDef{
+			{"CxlId", 3, 0, 1}, {"Case", 157, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"OrgnlInstdAmt", 124, 0, 1}, {"OrgnlReqdExctnDt", 169, 0, 1},
+			{"OrgnlReqdColltnDt", 28, 0, 1}, {"CxlRsnInf", 689, 0, 0}, {"OrgnlTxRef", 222, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		692: {name: "OriginalPaymentInstruction34", kind: kindSequence, elems: []elemDef{
+			{"PmtCxlId", 3, 0, 1}, {"Case", 157, 0, 1}, {"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlGrpInf", 225, 0, 1},
+			{"NbOfTxs", 310, 0, 1}, {"CtrlSum", 145, 0, 1}, {"PmtInfCxl", 688, 0, 1}, {"CxlRsnInf", 689, 0, 0},
+			{"TxInf", 691, 0, 0},
+		}},
+		693: {name: "UnderlyingTransaction24", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInfAndCxl", 690, 0, 1}, {"OrgnlPmtInfAndCxl", 692, 0, 0},
+		}},
+		694: {name: "CustomerPaymentCancellationRequestV08", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"Case", 157, 0, 1}, {"CtrlData", 687, 0, 1}, {"Undrlyg", 693, 1, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		695: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrPmtCxlReq", 694, 1, 1},
+		}},
+		696: {name: "PaymentTransaction124", kind: kindSequence, elems: []elemDef{
+			{"CxlId", 3, 0, 1}, {"Case", 157, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"OrgnlInstdAmt", 124, 0, 1}, {"OrgnlReqdExctnDt", 169, 0, 1},
+			{"OrgnlReqdColltnDt", 28, 0, 1}, {"CxlRsnInf", 689, 0, 0}, {"OrgnlTxRef", 389, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		697: {name: "OriginalPaymentInstruction36", kind: kindSequence, elems: []elemDef{
+			{"PmtCxlId", 3, 0, 1}, {"Case", 157, 0, 1}, {"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlGrpInf", 225, 0, 1},
+			{"NbOfTxs", 310, 0, 1}, {"CtrlSum", 145, 0, 1}, {"PmtInfCxl", 688, 0, 1}, {"CxlRsnInf", 689, 0, 0},
+			{"TxInf", 696, 0, 0},
+		}},
+		698: {name: "UnderlyingTransaction27", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInfAndCxl", 690, 0, 1}, {"OrgnlPmtInfAndCxl", 697, 0, 0},
+		}},
+		699: {name: "CustomerPaymentCancellationRequestV09", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"Case", 157, 0, 1}, {"CtrlData", 687, 0, 1}, {"Undrlyg", 698, 1, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		700: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrPmtCxlReq", 699, 1, 1},
+		}},
+		701: {name: "CancellationReason4Code", kind: kindSimple, facets: 105},
+		702: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 701, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		703: {name: "CancellationReason2Choice", kind: kindSequence, elems: []elemDef{
+			{"", 702, 1, 1},
+		}},
+		704: {name: "CancellationReasonInformation3", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 259, 0, 1}, {"Rsn", 703, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		705: {name: "OriginalGroupInformation23", kind: kindSequence, elems: []elemDef{
+			{"GrpCxlId", 3, 0, 1}, {"Case", 285, 0, 1}, {"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1},
+			{"OrgnlCreDtTm", 30, 0, 1}, {"NbOfTxs", 310, 0, 1}, {"CtrlSum", 145, 0, 1}, {"GrpCxl", 688, 0, 1},
+			{"CxlRsnInf", 704, 0, 0},
+		}},
+		706: {name: "PaymentTransactionInformation31", kind: kindSequence, elems: []elemDef{
+			{"CxlId", 3, 0, 1}, {"Case", 285, 0, 1}, {"OrgnlGrpInf", 315, 0, 1}, {"OrgnlInstrId", 3, 0, 1},
+			{"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"Assgnr", 268, 0, 1}, {"Assgne", 268, 0, 1}, {"CxlRsnInf", 704, 0, 0},
+			{"OrgnlTxRef", 333, 0, 1},
+		}},
+		707: {name: "UnderlyingTransaction2", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInfAndCxl", 705, 0, 1}, {"TxInf", 706, 0, 0},
+		}},
+		708: {name: "FIToFIPaymentCancellationRequestV01", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 286, 1, 1}, {"Case", 285, 0, 1}, {"CtrlData", 687, 0, 1}, {"Undrlyg", 707, 1, 0},
+		}},
+		709: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtCxlReq", 708, 1, 1},
+		}},
+		710: {name: "PaymentTransaction106", kind: kindSequence, elems: []elemDef{
+			{"CxlId", 3, 0, 1}, {"Case", 157, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1},
+			{"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1},
+			{"OrgnlIntrBkSttlmAmt", 124, 0, 1}, {"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"Assgnr", 106, 0, 1}, {"Assgne", 106, 0, 1},
+			{"CxlRsnInf", 689, 0, 0}, {"OrgnlTxRef", 222, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		711: {name: "UnderlyingTransaction23", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInfAndCxl", 690, 0, 1}, {"TxInf", 710, 0, 0},
+		}},
+		712: {name: "FIToFIPaymentCancellationRequestV08", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"Case", 157, 0, 1}, {"CtrlData", 687, 0, 1}, {"Undrlyg", 711, 1, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		713: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtCxlReq", 712, 1, 1},
+		}},
+		714: {name: "PaymentTransaction120", kind: kindSequence, elems: []elemDef{
+			{"CxlId", 3, 0, 1}, {"Case", 157, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1},
+			{"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1},
+			{"OrgnlIntrBkSttlmAmt", 124, 0, 1}, {"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"Assgnr", 106, 0, 1}, {"Assgne", 106, 0, 1},
+			{"CxlRsnInf", 689, 0, 0}, {"OrgnlTxRef", 389, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		715: {name: "UnderlyingTransaction26", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInfAndCxl", 690, 0, 1}, {"TxInf", 714, 0, 0},
+		}},
+		716: {name: "FIToFIPaymentCancellationRequestV09", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"Case", 157, 0, 1}, {"CtrlData", 687, 0, 1}, {"Undrlyg", 715, 1, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		717: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtCxlReq", 716, 1, 1},
+		}},
+		718: {name: "GroupHeader77", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"MsgSndr", 155, 0, 1},
+		}},
+		719: {name: "DatePeriodDetails1", kind: kindSequence, elems: []elemDef{
+			{"FrDt", 28, 1, 1}, {"ToDt", 28, 0, 1},
+		}},
+		720: {name: "ISOTime", kind: kindSimple, facets: 106},
+		721: {name: "TimePeriodDetails1", kind: kindSequence, elems: []elemDef{
+			{"FrTm", 720, 1, 1}, {"ToTm", 720, 0, 1},
+		}},
+		722: {name: "QueryType3Code", kind: kindSimple, facets: 107},
+		723: {name: "ReportingPeriod2", kind: kindSequence, elems: []elemDef{
+			{"FrToDt", 719, 1, 1}, {"FrToTm", 721, 0, 1}, {"Tp", 722, 1, 1},
+		}},
+		724: {name: "FloorLimitType1Code", kind: kindSimple, facets: 108},
+		725: {name: "Limit2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CdtDbtInd", 724, 1, 1},
+		}},
+		726: {name: "TransactionType2", kind: kindSequence, elems: []elemDef{
+			{"Sts", 531, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"FlrLmt", 725, 0, 0},
+		}},
+		727: {name: "ReportingRequest5", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 0, 1}, {"ReqdMsgNmId", 3, 1, 1}, {"Acct", 143, 0, 1}, {"AcctOwnr", 155, 1, 1}, {"AcctSvcr", 106, 0, 1},
+			{"RptgPrd", 723, 0, 1}, {"RptgSeq", 80, 0, 1}, {"ReqdTxTp", 726, 0, 1}, {"ReqdBalTp", 517, 0, 0},
+		}},
+		728: {name: "AccountReportingRequestV05", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 718, 1, 1}, {"RptgReq", 727, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		729: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"AcctRptgReq", 728, 1, 1},
+		}},
+		730: {name: "UnderlyingPaymentInstruction6", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInf", 174, 0, 1}, {"OrgnlPmtInfId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"OrgnlInstdAmt", 124, 1, 1}, {"ReqdExctnDt", 169, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"OrgnlTxRef", 389, 0, 1},
+		}},
+		731: {name: "UnderlyingPaymentTransaction5", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInf", 174, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 1, 1}, {"OrgnlIntrBkSttlmDt", 28, 1, 1},
+			{"OrgnlTxRef", 389, 0, 1},
+		}},
+		732: {name: "UnderlyingTransaction6Choice", kind: kindChoice, elems: []elemDef{
+			{"Initn", 730, 1, 1}, {"IntrBk", 731, 1, 1}, {"StmtNtry", 226, 1, 1},
+		}},
+		733: {name: "SettlementDateTimeIndication1", kind: kindSequence, elems: []elemDef{
+			{"DbtDtTm", 30, 0, 1}, {"CdtDtTm", 30, 0, 1},
+		}},
+		734: {name: "SettlementInstruction6", kind: kindSequence, elems: []elemDef{
+			{"InstgRmbrsmntAgt", 106, 0, 1}, {"InstgRmbrsmntAgtAcct", 143, 0, 1}, {"InstdRmbrsmntAgt", 106, 0, 1},
+			{"InstdRmbrsmntAgtAcct", 143, 0, 1},
+		}},
+		735: {name: "ExternalCreditorAgentInstruction1Code", kind: kindSimple, facets: 2},
+		736: {name: "InstructionForCreditorAgent3", kind: kindSequence, elems: []elemDef{
+			{"Cd", 735, 0, 1}, {"InstrInf", 13, 0, 1},
+		}},
+		737: {name: "RequestedModification9", kind: kindSequence, elems: []elemDef{
+			{"InstrId", 3, 0, 1}, {"EndToEndId", 3, 0, 1}, {"TxId", 3, 0, 1}, {"PmtTpInf", 183, 0, 1}, {"ReqdExctnDt", 169, 0, 1},
+			{"ReqdColltnDt", 28, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"Amt", 154, 0, 1},
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"ChrgBr", 236, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"Dbtr", 137, 0, 1},
+			{"DbtrAcct", 143, 0, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"SttlmInf", 734, 0, 1}, {"CdtrAgtAcct", 143, 0, 1},
+			{"Cdtr", 137, 0, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1}, {"Purp", 221, 0, 1},
+			{"InstrForDbtrAgt", 13, 0, 1}, {"InstrForNxtAgt", 238, 0, 0}, {"InstrForCdtrAgt", 736, 0, 0}, {"RmtInf", 219, 0, 1},
+		}},
+		738: {name: "ExternalAgentInstruction1Code", kind: kindSimple, facets: 2},
+		739: {name: "InstructionForAssignee1", kind: kindSequence, elems: []elemDef{
+			{"Cd", 738, 0, 1}, {"InstrInf", 13, 0, 1},
+		}},
+		740: {name: "RequestToModifyPaymentV07", kind: kindSequence, elems: []elemDef{
+			{"Assgnmt", 158, 1, 1}, {"Case", 157, 0, 1}, {"Undrlyg", 732, 1, 1}, {"Mod", 737, 1, 1}, {"InstrForAssgne", 739, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		741: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"ReqToModfyPmt", 740, 1, 1},
+		}},
+		742: {name: "CashAccount40", kind: kindSequence, elems: []elemDef{
+			{"Id", 6, 0, 1}, {"Tp", 139, 0, 1}, {"Ccy", 126, 0, 1}, {"Nm", 14, 0, 1}, {"Prxy", 142, 0, 1},
+		}},
+		743: {name: "DebitAuthorisation3", kind: kindSequence, elems: []elemDef{
+			{"CxlRsn", 686, 1, 1}, {"AmtToDbt", 124, 0, 1}, {"Acct", 742, 0, 1}, {"ValDtToDbt", 28, 0, 1},
+			{"AddtlCxlRsnInf", 13, 0, 0},
+		}},
+		744: {name: "CompensationRequest1", kind: kindSequence, elems: []elemDef{
+			{"CompstnAcct", 742, 0, 1}, {"Prd", 170, 1, 1}, {"Amt", 344, 0, 1}, {"XpctdValDt", 28, 0, 1},
+			{"IntrstRate", 209, 0, 1}, {"Rsn", 13, 0, 0},
+		}},
+		745: {name: "DatePeriod5", kind: kindSequence, elems: []elemDef{
+			{"CurValDt", 28, 1, 1}, {"ReqdValDt", 28, 1, 1},
+		}},
+		746: {name: "AdjustmentRequest1", kind: kindSequence, elems: []elemDef{
+			{"Prd", 745, 0, 1},
+		}},
+		747: {name: "AdditionalRequestData1Choice", kind: kindChoice, elems: []elemDef{
+			{"ReqdDbtAuthstn", 743, 1, 1}, {"ReqdCompstn", 744, 1, 1}, {"ReqdValtn", 746, 1, 1}, {"ReqNrrtv", 493, 1, 1},
+		}},
+		748: {name: "AmendmentInformationDetails14", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMndtId", 3, 0, 1}, {"OrgnlCdtrSchmeId", 137, 0, 1}, {"OrgnlCdtrAgt", 106, 0, 1},
+			{"OrgnlCdtrAgtAcct", 742, 0, 1}, {"OrgnlDbtr", 137, 0, 1}, {"OrgnlDbtrAcct", 742, 0, 1}, {"OrgnlDbtrAgt", 106, 0, 1},
+			{"OrgnlDbtrAgtAcct", 742, 0, 1}, {"OrgnlFnlColltnDt", 28, 0, 1}, {"OrgnlFrqcy", 149, 0, 1}, {"OrgnlRsn", 151, 0, 1},
+			{"OrgnlTrckgDays", 147, 0, 1},
+		}},
+		749: {name: "ExternalInvestigationAction1Code", kind: kindSimple, facets: 2},
+		750: {name: "InvestigationRequestAction1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 749, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		751: {name: "ExternalInvestigationActionReason1Code", kind: kindSimple, facets: 2},
+		752: {name: "InvestigationActionReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 751, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		753: {name: "InvestigationActionReason1", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 137, 0, 1}, {"Rsn", 752, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		754: {name: "InvestigationRequestAction1", kind: kindSequence, elems: []elemDef{
+			{"Actn", 750, 1, 1}, {"ActnRsn", 753, 0, 1},
+		}},
+		755: {name: "ExternalInvestigationType1Code", kind: kindSimple, facets: 2},
+		756: {name: "InvestigationType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 755, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		757: {name: "ExternalInvestigationSubType1Code", kind: kindSimple, facets: 2},
+		758: {name: "InvestigationSubType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 757, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		759: {name: "ExternalInvestigationInstrument1Code", kind: kindSimple, facets: 2},
+		760: {name: "UnderlyingInvestigationInstrument1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 759, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		761: {name: "SettlementInstruction11", kind: kindSequence, elems: []elemDef{
+			{"SttlmMtd", 175, 1, 1}, {"SttlmAcct", 742, 0, 1}, {"ClrSys", 163, 0, 1}, {"InstgRmbrsmntAgt", 106, 0, 1},
+			{"InstgRmbrsmntAgtAcct", 742, 0, 1}, {"InstdRmbrsmntAgt", 106, 0, 1}, {"InstdRmbrsmntAgtAcct", 742, 0, 1},
+			{"ThrdRmbrsmntAgt", 106, 0, 1}, {"ThrdRmbrsmntAgtAcct", 742, 0, 1},
+		}},
+		762: {name: "MandateRelatedInformation15", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 1}, {"DtOfSgntr", 28, 0, 1}, {"AmdmntInd", 185, 0, 1}, {"AmdmntInfDtls", 748, 0, 1},
+			{"ElctrncSgntr", 186, 0, 1}, {"FrstColltnDt", 28, 0, 1}, {"FnlColltnDt", 28, 0, 1}, {"Frqcy", 149, 0, 1},
+			{"Rsn", 151, 0, 1}, {"TrckgDays", 147, 0, 1},
+		}},
+		763: {name: "MandateRelatedData2Choice", kind: kindChoice, elems: []elemDef{
+			{"DrctDbtMndt", 762, 0, 1}, {"CdtTrfMndt", 387, 0, 1},
+		}},
+		764: {name: "ISOYear", kind: kindSimple, facets: 109},
+		765: {name: "TaxPeriod3", kind: kindSequence, elems: []elemDef{
+			{"Yr", 764, 0, 1}, {"Tp", 207, 0, 1}, {"FrToDt", 170, 0, 1},
+		}},
+		766: {name: "TaxRecordDetails3", kind: kindSequence, elems: []elemDef{
+			{"Prd", 765, 0, 1}, {"Amt", 124, 1, 1},
+		}},
+		767: {name: "TaxAmount3", kind: kindSequence, elems: []elemDef{
+			{"Rate", 209, 0, 1}, {"TaxblBaseAmt", 124, 0, 1}, {"TtlAmt", 124, 0, 1}, {"Dtls", 766, 0, 0},
+		}},
+		768: {name: "TaxRecord3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 0, 1}, {"Ctgy", 3, 0, 1}, {"CtgyDtls", 3, 0, 1}, {"DbtrSts", 3, 0, 1}, {"CertId", 3, 0, 1},
+			{"FrmsCd", 3, 0, 1}, {"Prd", 765, 0, 1}, {"TaxAmt", 767, 0, 1}, {"AddtlInf", 13, 0, 1},
+		}},
+		769: {name: "TaxData1", kind: kindSequence, elems: []elemDef{
+			{"Cdtr", 203, 0, 1}, {"Dbtr", 205, 0, 1}, {"UltmtDbtr", 205, 0, 1}, {"AdmstnZone", 3, 0, 1}, {"RefNb", 13, 0, 1},
+			{"Mtd", 3, 0, 1}, {"TtlTaxblBaseAmt", 124, 0, 1}, {"TtlTaxAmt", 124, 0, 1}, {"Dt", 28, 0, 1}, {"SeqNb", 206, 0, 1},
+			{"Rcrd", 768, 0, 0},
+		}},
+		770: {name: "StructuredRemittanceInformation17", kind: kindSequence, elems: []elemDef{
+			{"RfrdDocInf", 201, 0, 0}, {"RfrdDocAmt", 202, 0, 1}, {"CdtrRefInf", 168, 0, 1}, {"Invcr", 137, 0, 1},
+			{"Invcee", 137, 0, 1}, {"TaxRmt", 769, 0, 1}, {"GrnshmtRmt", 217, 0, 1}, {"AddtlRmtInf", 13, 0, 3},
+		}},
+		771: {name: "RemittanceInformation21", kind: kindSequence, elems: []elemDef{
+			{"Ustrd", 13, 0, 0}, {"Strd", 770, 0, 0},
+		}},
+		772: {name: "OriginalTransactionReference35", kind: kindSequence, elems: []elemDef{
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"Amt", 154, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"CdtrSchmeId", 137, 0, 1}, {"SttlmInf", 761, 0, 1}, {"PmtTpInf", 183, 0, 1},
+			{"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 763, 0, 1}, {"RmtInf", 771, 0, 1}, {"UltmtDbtr", 155, 0, 1}, {"Dbtr", 155, 0, 1},
+			{"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"CdtrAgt", 106, 0, 1},
+			{"CdtrAgtAcct", 742, 0, 1}, {"Cdtr", 155, 0, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 155, 0, 1}, {"Purp", 221, 0, 1},
+		}},
+		773: {name: "UnderlyingPaymentInstruction8", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInf", 174, 0, 1}, {"OrgnlPmtInfId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"OrgnlInstdAmt", 124, 0, 1}, {"ReqdExctnDt", 169, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"OrgnlTxRef", 772, 0, 1}, {"OrgnlSvcLvl", 179, 0, 1},
+		}},
+		774: {name: "UnderlyingPaymentTransaction7", kind: kindSequence, elems: []elemDef{
+			{"OrgnlGrpInf", 174, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1}, {"OrgnlIntrBkSttlmDt", 28, 0, 1},
+			{"OrgnlTxRef", 772, 0, 1}, {"OrgnlSvcLvl", 179, 0, 1},
+		}},
+		775: {name: "UnderlyingStatementEntry5", kind: kindSequence, elems: []elemDef{
+			{"OrgnlAcct", 742, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlStmtId", 3, 0, 1}, {"OrgnlNtryRef", 3, 0, 1},
+			{"OrgnlUETR", 110, 0, 1}, {"OrgnlNtryAmt", 124, 0, 1}, {"OrgnlNtryValDt", 169, 0, 1},
+		}},
+		776: {name: "UnderlyingData2Choice", kind: kindChoice, elems: []elemDef{
+			{"Initn", 773, 1, 1}, {"IntrBk", 774, 1, 1}, {"StmtNtry", 775, 1, 1}, {"Acct", 742, 1, 1}, {"Othr", 75, 1, 1},
+		}},
+		777: {name: "ExternalInvestigationServiceLevel1Code", kind: kindSimple, facets: 2},
+		778: {name: "InvestigationServiceLevel1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 777, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		779: {name: "InvestigationRequest2", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"RqstrInvstgtnId", 3, 0, 1}, {"RspndrInvstgtnId", 3, 0, 1}, {"EIR", 110, 0, 1},
+			{"ReqActn", 754, 0, 1}, {"InvstgtnTp", 756, 1, 1}, {"InvstgtnSubTp", 758, 0, 1}, {"UndrlygInstrm", 760, 0, 1},
+			{"Undrlyg", 776, 1, 1}, {"Rqstr", 155, 1, 1}, {"Rspndr", 155, 1, 1}, {"ReqOrgtr", 155, 0, 1},
+			{"XpctdRspndr", 155, 0, 1}, {"SvcLvl", 778, 0, 0},
+		}},
+		780: {name: "Max3Number", kind: kindSimple, facets: 110},
+		781: {name: "ExternalInvestigationReason1Code", kind: kindSimple, facets: 2},
+		782: {name: "InvestigationReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 781, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		783: {name: "ExternalInvestigationReasonSubType1Code", kind: kindSimple, facets: 2},
+		784: {name: "InvestigationReasonSubType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 783, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		785: {name: "InvestigationLocationMethod1Code", kind: kindSimple, facets: 111},
+		786: {name: "InvestigationLocationData1", kind: kindSequence, elems: []elemDef{
+			{"Mtd", 785, 1, 1}, {"ElctrncAdr", 26, 0, 1}, {"PstlAdr", 569, 0, 1},
+		}},
+		787: {name: "RelatedInvestigationData1", kind: kindSequence, elems: []elemDef{
+			{"InvstgtnId", 3, 0, 1}, {"Lctn", 786, 0, 0},
+		}},
+		788: {name: "ExternalDocumentType1Code", kind: kindSimple, facets: 2},
+		789: {name: "DocumentType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 788, 1, 1}, {"Prtry", 75, 1, 1},
+		}},
+		790: {name: "LanguageCode", kind: kindSimple, facets: 112},
+		791: {name: "ExternalDocumentFormat1Code", kind: kindSimple, facets: 2},
+		792: {name: "DocumentFormat1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 791, 1, 1}, {"Prtry", 75, 1, 1},
+		}},
+		793: {name: "PartyAndSignature3", kind: kindSequence, elems: []elemDef{
+			{"Pty", 137, 1, 1}, {"Sgntr", 398, 1, 1},
+		}},
+		794: {name: "Max10MbBinary", kind: kindSimple, facets: 113},
+		795: {name: "Document12", kind: kindSequence, elems: []elemDef{
+			{"Tp", 789, 1, 1}, {"Id", 3, 1, 1}, {"IsseDt", 169, 1, 1}, {"Nm", 13, 0, 1}, {"LangCd", 790, 0, 1},
+			{"Frmt", 792, 1, 1}, {"FileNm", 13, 0, 1}, {"DgtlSgntr", 793, 0, 1}, {"Nclsr", 794, 1, 1},
+		}},
+		796: {name: "FileData1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 789, 0, 1}, {"Id", 3, 1, 1}, {"IsseDt", 169, 0, 1}, {"Frmt", 792, 0, 1}, {"FileNm", 13, 0, 1},
+			{"NtwkRef", 13, 0, 1}, {"FileLctnElctrncAdr", 26, 0, 1},
+		}},
+		797: {name: "InvestigationReason2", kind: kindSequence, elems: []elemDef{
+			{"Seq", 780, 0, 1}, {"Rsn", 782, 1, 1}, {"RsnSubTp", 784, 0, 1}, {"AddtlReqData", 747, 0, 1},
+			{"RltdInvstgtnData", 787, 0, 1}, {"NclsdFile", 795, 0, 0}, {"RltdFileData", 796, 0, 0},
+		}},
+		798: {name: "InvestigationRequestV01", kind: kindSequence, elems: []elemDef{
+			{"InvstgtnReq", 779, 1, 1}, {"InvstgtnData", 797, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		799: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"InvstgtnReq", 798, 1, 1},
+		}},
+		800: {name: "AdjustmentCompensation1", kind: kindSequence, elems: []elemDef{
+			{"InitlAmt", 344, 0, 1}, {"DueChrgs", 344, 0, 1}, {"AmtDue", 344, 1, 1}, {"CompstnAgt", 106, 0, 1},
+			{"CompstnAcct", 742, 0, 1}, {"Prd", 745, 0, 1}, {"IntrstRate", 209, 0, 1}, {"Rsn", 13, 0, 1},
+		}},
+		801: {name: "BookingConfirmation1", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"CdtDbtInd", 164, 1, 1}, {"XchgRate", 449, 0, 1}, {"Acct", 742, 1, 1}, {"BookgDt", 169, 0, 1},
+			{"ValDt", 169, 1, 1}, {"Refs", 564, 1, 1}, {"Chrgs", 354, 0, 1}, {"Rsn", 13, 0, 1},
+		}},
+		802: {name: "CompensationResponse1", kind: kindSequence, elems: []elemDef{
+			{"Grantd", 185, 1, 1}, {"InitlAmt", 344, 0, 1}, {"PdChrgs", 344, 0, 1}, {"AmtDue", 344, 0, 1},
+			{"XpctdValDt", 28, 0, 1}, {"Prd", 170, 0, 1}, {"IntrstRate", 209, 0, 1}, {"Rsn", 13, 0, 1},
+		}},
+		803: {name: "Max52Text", kind: kindSimple, facets: 114},
+		804: {name: "DebitAuthorisationConfirmation3", kind: kindSequence, elems: []elemDef{
+			{"DbtAuthstn", 185, 1, 1}, {"AmtToDbt", 344, 0, 1}, {"Acct", 742, 0, 1}, {"ValDtToDbt", 28, 0, 1},
+			{"CmonTxId", 803, 0, 1}, {"Rsn", 13, 0, 1},
+		}},
+		805: {name: "ExternalInvestigationStatus1Code", kind: kindSimple, facets: 2},
+		806: {name: "ExternalInvestigationStatusReason1Code", kind: kindSimple, facets: 2},
+		807: {name: "InvestigationStatusReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 806, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		808: {name: "InvestigationStatus2", kind: kindSequence, elems: []elemDef{
+			{"Sts", 805, 1, 1}, {"StsRsn", 807, 0, 1},
+		}},
+		809: {name: "ExternalPaymentTransactionStatus1Code", kind: kindSimple, facets: 2},
+		810: {name: "TransactionStatus1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 809, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		811: {name: "ExternalStatusReason1Code", kind: kindSimple, facets: 2},
+		812: {name: "StatusReason6Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 811, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		813: {name: "StatusReasonInformation12", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 137, 0, 1}, {"Rsn", 812, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		814: {name: "PaymentTransactionStatus1", kind: kindSequence, elems: []elemDef{
+			{"Sts", 810, 1, 1}, {"StsRsnInf", 813, 0, 0},
+		}},
+		815: {name: "Remittance1", kind: kindSequence, elems: []elemDef{
+			{"Ustrd", 13, 0, 0}, {"Strd", 218, 0, 0}, {"Rltd", 571, 0, 10},
+		}},
+		816: {name: "TransactionAmendment1Choice", kind: kindChoice, elems: []elemDef{
+			{"Agt", 106, 1, 1}, {"Amt", 344, 1, 1}, {"AnyBIC", 72, 1, 1}, {"BICFI", 102, 1, 1}, {"CshAcct", 742, 1, 1},
+			{"Cd", 132, 1, 1}, {"Dt", 28, 1, 1}, {"DtTm", 30, 1, 1}, {"Pty", 137, 1, 1}, {"Rmt", 815, 1, 1}, {"Othr", 13, 1, 1},
+		}},
+		817: {name: "TransactionAmendment1", kind: kindSequence, elems: []elemDef{
+			{"Pth", 26, 0, 1}, {"Rcrd", 816, 1, 1},
+		}},
+		818: {name: "InvestigationDataRecord1Choice", kind: kindChoice, elems: []elemDef{
+			{"DbtAuthstn", 804, 1, 1}, {"Compstn", 802, 1, 1}, {"Valtn", 800, 1, 1}, {"Conf", 801, 1, 1}, {"TxSts", 814, 1, 1},
+			{"TxData", 817, 1, 0}, {"RspnNrrtv", 493, 1, 1},
+		}},
+		819: {name: "InvestigationData2", kind: kindSequence, elems: []elemDef{
+			{"OrgnlInvstgtnSeq", 780, 0, 1}, {"OrgnlInvstgtnRsn", 782, 0, 1}, {"OrgnlInvstgtnRsnSubTp", 784, 0, 1},
+			{"RspnData", 818, 1, 1}, {"RltdInvstgtnData", 787, 0, 1}, {"NclsdFile", 795, 0, 0}, {"RltdFileData", 796, 0, 0},
+			{"RspnOrgtr", 155, 0, 1},
+		}},
+		820: {name: "InvestigationResponse3", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"RspndrInvstgtnId", 3, 0, 1}, {"InvstgtnSts", 808, 1, 1}, {"NxtRspndr", 155, 0, 1},
+			{"InvstgtnData", 819, 0, 0},
+		}},
+		821: {name: "InvestigationRequest3", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"RqstrInvstgtnId", 3, 0, 1}, {"RspndrInvstgtnId", 3, 0, 1}, {"EIR", 110, 0, 1},
+			{"ReqActn", 754, 0, 1}, {"InvstgtnTp", 756, 1, 1}, {"InvstgtnSubTp", 758, 0, 1}, {"UndrlygInstrm", 760, 0, 1},
+			{"Undrlyg", 776, 0, 1}, {"Rqstr", 155, 1, 1}, {"Rspndr", 155, 1, 1}, {"ReqOrgtr", 155, 0, 1},
+			{"XpctdRspndr", 155, 0, 1}, {"SvcLvl", 778, 0, 0},
+		}},
+		822: {name: "InvestigationResponseV01", kind: kindSequence, elems: []elemDef{
+			{"InvstgtnRspn", 820, 1, 1}, {"OrgnlInvstgtnReq", 821, 1, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		823: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"InvstgtnRspn", 822, 1, 1},
+		}},
+		824: {name: "UnicodeChartsCode", kind: kindSimple, facets: 112},
+		825: {name: "OrganisationIdentification7", kind: kindSequence, elems: []elemDef{
+			{"AnyBIC", 8, 0, 1}, {"Othr", 33, 0, 0},
+		}},
+		826: {name: "Party10Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgId", 825, 1, 1}, {"PrvtId", 38, 1, 1},
+		}},
+		827: {name: "PartyIdentification42", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 0, 1}, {"PstlAdr", 17, 0, 1}, {"Id", 826, 0, 1}, {"CtryOfRes", 16, 0, 1}, {"CtctDtls", 27, 0, 1},
+		}},
+		828: {name: "Party9Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgId", 827, 1, 1}, {"FIId", 23, 1, 1},
+		}},
+		829: {name: "ISONormalisedDateTime", kind: kindSimple, facets: 115},
+		830: {name: "BusinessMessagePriorityCode", kind: kindSimple, facets: 112},
+		831: {name: "SignatureEnvelope", kind: kindAny, namespace: "http://www.w3.org/2000/09/xmldsig#", skip: false},
+		832: {name: "BusinessApplicationHeader1", kind: kindSequence, elems: []elemDef{
+			{"CharSet", 824, 0, 1}, {"Fr", 828, 1, 1}, {"To", 828, 1, 1}, {"BizMsgIdr", 3, 1, 1}, {"MsgDefIdr", 3, 1, 1},
+			{"BizSvc", 3, 0, 1}, {"CreDt", 829, 1, 1}, {"CpyDplct", 416, 0, 1}, {"PssblDplct", 156, 0, 1}, {"Prty", 830, 0, 1},
+			{"Sgntr", 831, 0, 1},
+		}},
+		833: {name: "BusinessApplicationHeaderV01", kind: kindSequence, elems: []elemDef{
+			{"CharSet", 824, 0, 1}, {"Fr", 828, 1, 1}, {"To", 828, 1, 1}, {"BizMsgIdr", 3, 1, 1}, {"MsgDefIdr", 3, 1, 1},
+			{"BizSvc", 3, 0, 1}, {"CreDt", 829, 1, 1}, {"CpyDplct", 416, 0, 1}, {"PssblDplct", 156, 0, 1}, {"Prty", 830, 0, 1},
+			{"Sgntr", 831, 0, 1}, {"Rltd", 832, 0, 1},
+		}},
+		834: {name: "Party44Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgId", 137, 1, 1}, {"FIId", 106, 1, 1},
+		}},
+		835: {name: "BusinessApplicationHeader5", kind: kindSequence, elems: []elemDef{
+			{"CharSet", 824, 0, 1}, {"Fr", 834, 1, 1}, {"To", 834, 1, 1}, {"BizMsgIdr", 3, 1, 1}, {"MsgDefIdr", 3, 1, 1},
+			{"BizSvc", 3, 0, 1}, {"CreDt", 30, 1, 1}, {"CpyDplct", 416, 0, 1}, {"PssblDplct", 156, 0, 1}, {"Prty", 830, 0, 1},
+			{"Sgntr", 831, 0, 1},
+		}},
+		836: {name: "ImplementationSpecification1", kind: kindSequence, elems: []elemDef{
+			{"Regy", 47, 1, 1}, {"Id", 26, 1, 1},
+		}},
+		837: {name: "BusinessApplicationHeaderV02", kind: kindSequence, elems: []elemDef{
+			{"CharSet", 824, 0, 1}, {"Fr", 834, 1, 1}, {"To", 834, 1, 1}, {"BizMsgIdr", 3, 1, 1}, {"MsgDefIdr", 3, 1, 1},
+			{"BizSvc", 3, 0, 1}, {"MktPrctc", 836, 0, 1}, {"CreDt", 30, 1, 1}, {"BizPrcgDt", 30, 0, 1}, {"CpyDplct", 416, 0, 1},
+			{"PssblDplct", 156, 0, 1}, {"Prty", 830, 0, 1}, {"Sgntr", 831, 0, 1}, {"Rltd", 835, 0, 0},
+		}},
+		838: {name: "BusinessApplicationHeader7", kind: kindSequence, elems: []elemDef{
+			{"CharSet", 824, 0, 1}, {"Fr", 834, 1, 1}, {"To", 834, 1, 1}, {"BizMsgIdr", 3, 1, 1}, {"MsgDefIdr", 3, 1, 1},
+			{"BizSvc", 3, 0, 1}, {"MktPrctc", 836, 0, 1}, {"CreDt", 30, 1, 1}, {"BizPrcgDt", 30, 0, 1}, {"CpyDplct", 416, 0, 1},
+			{"PssblDplct", 156, 0, 1}, {"Prty", 830, 0, 1}, {"Sgntr", 831, 0, 1},
+		}},
+		839: {name: "BusinessApplicationHeaderV03", kind: kindSequence, elems: []elemDef{
+			{"CharSet", 824, 0, 1}, {"Fr", 834, 1, 1}, {"To", 834, 1, 1}, {"BizMsgIdr", 3, 1, 1}, {"MsgDefIdr", 3, 1, 1},
+			{"BizSvc", 3, 0, 1}, {"MktPrctc", 836, 0, 1}, {"CreDt", 30, 1, 1}, {"BizPrcgDt", 30, 0, 1}, {"CpyDplct", 416, 0, 1},
+			{"PssblDplct", 156, 0, 1}, {"Prty", 830, 0, 1}, {"Sgntr", 831, 0, 1}, {"Rltd", 838, 0, 0},
+		}},
+		840: {name: "PostalAddress27", kind: kindSequence, elems: []elemDef{
+			{"AdrTp", 101, 0, 1}, {"CareOf", 13, 0, 1}, {"Dept", 14, 0, 1}, {"SubDept", 14, 0, 1}, {"StrtNm", 13, 0, 1},
+			{"BldgNb", 15, 0, 1}, {"BldgNm", 13, 0, 1}, {"Flr", 14, 0, 1}, {"UnitNb", 15, 0, 1}, {"PstBx", 15, 0, 1},
+			{"Room", 14, 0, 1}, {"PstCd", 15, 0, 1}, {"TwnNm", 13, 0, 1}, {"TwnLctnNm", 13, 0, 1}, {"DstrctNm", 13, 0, 1},
+			{"CtrySubDvsn", 3, 0, 1}, {"Ctry", 16, 0, 1}, {"AdrLine", 14, 0, 7},
+		}},
+		841: {name: "FinancialInstitutionIdentification23", kind: kindSequence, elems: []elemDef{
+			{"BICFI", 102, 0, 1}, {"ClrSysMmbId", 12, 0, 1}, {"LEI", 85, 0, 1}, {"Nm", 13, 0, 1}, {"PstlAdr", 840, 0, 1},
+			{"Othr", 20, 0, 1},
+		}},
+		842: {name: "BranchData5", kind: kindSequence, elems: []elemDef{
+			{"Id", 3, 0, 1}, {"LEI", 85, 0, 1}, {"Nm", 13, 0, 1}, {"PstlAdr", 840, 0, 1},
+		}},
+		843: {name: "BranchAndFinancialInstitutionIdentification8", kind: kindSequence, elems: []elemDef{
+			{"FinInstnId", 841, 1, 1}, {"BrnchId", 842, 0, 1},
+		}},
+		844: {name: "Max256Text", kind: kindSimple, facets: 116},
+		845: {name: "GenericOrganisationIdentification3", kind: kindSequence, elems: []elemDef{
+			{"Id", 844, 1, 1}, {"SchmeNm", 32, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		846: {name: "OrganisationIdentification39", kind: kindSequence, elems: []elemDef{
+			{"AnyBIC", 72, 0, 1}, {"LEI", 85, 0, 1}, {"Othr", 845, 0, 0},
+		}},
+		847: {name: "GenericPersonIdentification2", kind: kindSequence, elems: []elemDef{
+			{"Id", 844, 1, 1}, {"SchmeNm", 36, 0, 1}, {"Issr", 3, 0, 1},
+		}},
+		848: {name: "PersonIdentification18", kind: kindSequence, elems: []elemDef{
+			{"DtAndPlcOfBirth", 128, 0, 1}, {"Othr", 847, 0, 0},
+		}},
+		849: {name: "Party52Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgId", 846, 1, 1}, {"PrvtId", 848, 1, 1},
+		}},
+		850: {name: "PreferredContactMethod2Code", kind: kindSimple, facets: 117},
+		851: {name: "Contact13", kind: kindSequence, elems: []elemDef{
+			{"NmPrfx", 131, 0, 1}, {"Nm", 13, 0, 1}, {"PhneNb", 25, 0, 1}, {"MobNb", 25, 0, 1}, {"FaxNb", 25, 0, 1},
+			{"URLAdr", 26, 0, 1}, {"EmailAdr", 844, 0, 1}, {"EmailPurp", 3, 0, 1}, {"JobTitl", 3, 0, 1}, {"Rspnsblty", 3, 0, 1},
+			{"Dept", 14, 0, 1}, {"Othr", 134, 0, 0}, {"PrefrdMtd", 850, 0, 1},
+		}},
+		852: {name: "PartyIdentification272", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 0, 1}, {"PstlAdr", 840, 0, 1}, {"Id", 849, 0, 1}, {"CtryOfRes", 16, 0, 1}, {"CtctDtls", 851, 0, 1},
+		}},
+		853: {name: "Party51Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgId", 852, 1, 1}, {"FIId", 843, 1, 1},
+		}},
+		854: {name: "BusinessApplicationHeader8", kind: kindSequence, elems: []elemDef{
+			{"CharSet", 824, 0, 1}, {"Fr", 853, 1, 1}, {"To", 853, 1, 1}, {"BizMsgIdr", 3, 1, 1}, {"MsgDefIdr", 3, 1, 1},
+			{"BizSvc", 3, 0, 1}, {"MktPrctc", 836, 0, 1}, {"CreDt", 30, 1, 1}, {"BizPrcgDt", 30, 0, 1}, {"CpyDplct", 416, 0, 1},
+			{"PssblDplct", 156, 0, 1}, {"Prty", 830, 0, 1}, {"Sgntr", 831, 0, 1},
+		}},
+		855: {name: "BusinessApplicationHeaderV04", kind: kindSequence, elems: []elemDef{
+			{"CharSet", 824, 0, 1}, {"Fr", 853, 1, 1}, {"To", 853, 1, 1}, {"BizMsgIdr", 3, 1, 1}, {"MsgDefIdr", 3, 1, 1},
+			{"BizSvc", 3, 0, 1}, {"MktPrctc", 836, 0, 1}, {"CreDt", 30, 1, 1}, {"BizPrcgDt", 30, 0, 1}, {"CpyDplct", 416, 0, 1},
+			{"PssblDplct", 156, 0, 1}, {"Prty", 830, 0, 1}, {"Sgntr", 831, 0, 1}, {"Rltd", 854, 0, 0},
+		}},
+		856: {name: "ChargesInformation5", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"Pty", 268, 1, 1},
+		}},
+		857: {name: "GroupHeader37", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InstgAgt", 268, 0, 1}, {"InstdAgt", 268, 0, 1},
+		}},
+		858: {name: "TransactionGroupStatus3Code", kind: kindSimple, facets: 118},
+		859: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 811, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		860: {name: "StatusReason6Choice", kind: kindSequence, elems: []elemDef{
+			{"", 859, 1, 1},
+		}},
+		861: {name: "StatusReasonInformation8", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 259, 0, 1}, {"Rsn", 860, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		862: {name: "TransactionIndividualStatus3Code", kind: kindSimple, facets: 119},
+		863: {name: "NumberOfTransactionsPerStatus3", kind: kindSequence, elems: []elemDef{
+			{"DtldNbOfTxs", 310, 1, 1}, {"DtldSts", 862, 1, 1}, {"DtldCtrlSum", 145, 0, 1},
+		}},
+		864: {name: "OriginalGroupInformation20", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"OrgnlNbOfTxs", 310, 0, 1},
+			{"OrgnlCtrlSum", 145, 0, 1}, {"GrpSts", 858, 0, 1}, {"StsRsnInf", 861, 0, 0}, {"NbOfTxsPerSts", 863, 0, 0},
+		}},
+		865: {name: "PaymentTransactionInformation26", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlTxId", 3, 0, 1},
+			{"TxSts", 862, 0, 1}, {"StsRsnInf", 861, 0, 0}, {"ChrgsInf", 856, 0, 0}, {"AccptncDtTm", 30, 0, 1},
+			{"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1}, {"InstgAgt", 268, 0, 1}, {"InstdAgt", 268, 0, 1},
+			{"OrgnlTxRef", 333, 0, 1},
+		}},
+		866: {name: "FIToFIPaymentStatusReportV03", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 857, 1, 1}, {"OrgnlGrpInfAndSts", 864, 1, 1}, {"TxInfAndSts", 865, 0, 0},
+		}},
+		867: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsRpt", 866, 1, 1},
+		}},
+		868: {name: "GroupHeader91", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1},
+		}},
+		869: {name: "ExternalPaymentGroupStatus1Code", kind: kindSimple, facets: 2},
+		870: {name: "NumberOfTransactionsPerStatus5", kind: kindSequence, elems: []elemDef{
+			{"DtldNbOfTxs", 310, 1, 1}, {"DtldSts", 809, 1, 1}, {"DtldCtrlSum", 145, 0, 1},
+		}},
+		871: {name: "OriginalGroupHeader17", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"OrgnlNbOfTxs", 310, 0, 1},
+			{"OrgnlCtrlSum", 145, 0, 1}, {"GrpSts", 869, 0, 1}, {"StsRsnInf", 813, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0},
+		}},
+		872: {name: "PaymentTransaction110", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"TxSts", 809, 0, 1}, {"StsRsnInf", 813, 0, 0},
+			{"ChrgsInf", 355, 0, 0}, {"AccptncDtTm", 30, 0, 1}, {"FctvIntrBkSttlmDt", 169, 0, 1}, {"AcctSvcrRef", 3, 0, 1},
+			{"ClrSysRef", 3, 0, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"OrgnlTxRef", 222, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		873: {name: "FIToFIPaymentStatusReportV10", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 868, 1, 1}, {"OrgnlGrpInfAndSts", 871, 0, 0}, {"TxInfAndSts", 872, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		874: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsRpt", 873, 1, 1},
+		}},
+		875: {name: "PaymentTransaction123", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"TxSts", 809, 0, 1}, {"StsRsnInf", 813, 0, 0},
+			{"ChrgsInf", 355, 0, 0}, {"AccptncDtTm", 30, 0, 1}, {"FctvIntrBkSttlmDt", 169, 0, 1}, {"AcctSvcrRef", 3, 0, 1},
+			{"ClrSysRef", 3, 0, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"OrgnlTxRef", 389, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		876: {name: "FIToFIPaymentStatusReportV11", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 868, 1, 1}, {"OrgnlGrpInfAndSts", 871, 0, 0}, {"TxInfAndSts", 875, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		877: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsRpt", 876, 1, 1},
+		}},
+		878: {name: "GroupHeader101", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"OrgnlBizQry", 77, 0, 1},
+		}},
+		879: {name: "PaymentTransaction130", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"TxSts", 809, 0, 1}, {"StsRsnInf", 813, 0, 0},
+			{"ChrgsInf", 355, 0, 0}, {"AccptncDtTm", 30, 0, 1}, {"FctvIntrBkSttlmDt", 169, 0, 1}, {"AcctSvcrRef", 3, 0, 1},
+			{"ClrSysRef", 3, 0, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"OrgnlTxRef", 772, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		880: {name: "FIToFIPaymentStatusReportV12", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 878, 1, 1}, {"OrgnlGrpInfAndSts", 871, 0, 0}, {"TxInfAndSts", 879, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		881: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsRpt", 880, 1, 1},
+		}},
+		882: {name: "AmendmentInformationDetails15", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMndtId", 3, 0, 1}, {"OrgnlCdtrSchmeId", 852, 0, 1}, {"OrgnlCdtrAgt", 843, 0, 1},
+			{"OrgnlCdtrAgtAcct", 742, 0, 1}, {"OrgnlDbtr", 852, 0, 1}, {"OrgnlDbtrAcct", 742, 0, 1}, {"OrgnlDbtrAgt", 843, 0, 1},
+			{"OrgnlDbtrAgtAcct", 742, 0, 1}, {"OrgnlFnlColltnDt", 28, 0, 1}, {"OrgnlFrqcy", 149, 0, 1}, {"OrgnlRsn", 151, 0, 1},
+			{"OrgnlTrckgDays", 147, 0, 1},
+		}},
+		883: {name: "Charges16", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"Agt", 843, 1, 1}, {"Tp", 352, 0, 1},
+		}},
+		884: {name: "ExternalCreditorReferenceType1Code", kind: kindSimple, facets: 2},
+		885: {name: "CreditorReferenceType2Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 884, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		886: {name: "CreditorReferenceType3", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 885, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		887: {name: "CreditorReferenceInformation3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 886, 0, 1}, {"Ref", 3, 0, 1},
+		}},
+		888: {name: "ExternalDateType1Code", kind: kindSimple, facets: 2},
+		889: {name: "DateType2Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 888, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		890: {name: "DateAndType1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 889, 1, 1}, {"Dt", 28, 1, 1},
+		}},
+		891: {name: "GroupHeader120", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InstgAgt", 843, 0, 1}, {"InstdAgt", 843, 0, 1}, {"OrgnlBizQry", 77, 0, 1},
+		}},
+		892: {name: "StatusReasonInformation14", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 852, 0, 1}, {"Rsn", 812, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		893: {name: "OriginalGroupHeader22", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"OrgnlNbOfTxs", 310, 0, 1},
+			{"OrgnlCtrlSum", 145, 0, 1}, {"GrpSts", 869, 0, 1}, {"StsRsnInf", 892, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0},
+		}},
+		894: {name: "SettlementInstruction15", kind: kindSequence, elems: []elemDef{
+			{"SttlmMtd", 175, 1, 1}, {"SttlmAcct", 742, 0, 1}, {"ClrSys", 163, 0, 1}, {"InstgRmbrsmntAgt", 843, 0, 1},
+			{"InstgRmbrsmntAgtAcct", 742, 0, 1}, {"InstdRmbrsmntAgt", 843, 0, 1}, {"InstdRmbrsmntAgtAcct", 742, 0, 1},
+			{"ThrdRmbrsmntAgt", 843, 0, 1}, {"ThrdRmbrsmntAgtAcct", 742, 0, 1},
+		}},
+		895: {name: "MandateRelatedInformation16", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 1}, {"DtOfSgntr", 28, 0, 1}, {"AmdmntInd", 185, 0, 1}, {"AmdmntInfDtls", 882, 0, 1},
+			{"ElctrncSgntr", 186, 0, 1}, {"FrstColltnDt", 28, 0, 1}, {"FnlColltnDt", 28, 0, 1}, {"Frqcy", 149, 0, 1},
+			{"Rsn", 151, 0, 1}, {"TrckgDays", 147, 0, 1},
+		}},
+		896: {name: "MandateRelatedData3Choice", kind: kindChoice, elems: []elemDef{
+			{"DrctDbtMndt", 895, 0, 1}, {"CdtTrfMndt", 387, 0, 1},
+		}},
+		897: {name: "DocumentType2Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 788, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		898: {name: "DocumentType1", kind: kindSequence, elems: []elemDef{
+			{"CdOrPrtry", 897, 1, 1}, {"Issr", 3, 0, 1},
+		}},
+		899: {name: "ExternalDocumentAmountType1Code", kind: kindSimple, facets: 2},
+		900: {name: "DocumentAmountType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 899, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		901: {name: "DocumentAmount1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 900, 1, 1}, {"Amt", 124, 1, 1},
+		}},
+		902: {name: "RemittanceAmount4", kind: kindSequence, elems: []elemDef{
+			{"RmtAmtAndTp", 901, 0, 0}, {"AdjstmntAmtAndRsn", 198, 0, 0},
+		}},
+		903: {name: "DocumentLineInformation2", kind: kindSequence, elems: []elemDef{
+			{"Id", 194, 1, 0}, {"Desc", 26, 0, 1}, {"Amt", 902, 0, 1},
+		}},
+		904: {name: "ReferredDocumentInformation8", kind: kindSequence, elems: []elemDef{
+			{"Tp", 898, 0, 1}, {"Nb", 3, 0, 1}, {"RltdDt", 890, 0, 1}, {"LineDtls", 903, 0, 0},
+		}},
+		905: {name: "Garnishment4", kind: kindSequence, elems: []elemDef{
+			{"Tp", 216, 1, 1}, {"Grnshee", 852, 0, 1}, {"GrnshmtAdmstr", 852, 0, 1}, {"RefNb", 13, 0, 1}, {"Dt", 28, 0, 1},
+			{"RmtdAmt", 124, 0, 1}, {"FmlyMdclInsrncInd", 185, 0, 1}, {"MplyeeTermntnInd", 185, 0, 1},
+		}},
+		906: {name: "StructuredRemittanceInformation18", kind: kindSequence, elems: []elemDef{
+			{"RfrdDocInf", 904, 0, 0}, {"RfrdDocAmt", 902, 0, 1}, {"CdtrRefInf", 887, 0, 1}, {"Invcr", 852, 0, 1},
+			{"Invcee", 852, 0, 1}, {"TaxRmt", 769, 0, 1}, {"GrnshmtRmt", 905, 0, 1}, {"AddtlRmtInf", 13, 0, 3},
+		}},
+		907: {name: "RemittanceInformation22", kind: kindSequence, elems: []elemDef{
+			{"Ustrd", 13, 0, 0}, {"Strd", 906, 0, 0},
+		}},
+		908: {name: "Party50Choice", kind: kindChoice, elems: []elemDef{
+			{"Pty", 852, 1, 1}, {"Agt", 843, 1, 1},
+		}},
+		909: {name: "OriginalTransactionReference42", kind: kindSequence, elems: []elemDef{
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"Amt", 154, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"CdtrSchmeId", 852, 0, 1}, {"SttlmInf", 894, 0, 1}, {"PmtTpInf", 183, 0, 1},
+			{"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 896, 0, 1}, {"RmtInf", 907, 0, 1}, {"UltmtDbtr", 908, 0, 1}, {"Dbtr", 908, 0, 1},
+			{"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 843, 0, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"CdtrAgt", 843, 0, 1},
+			{"CdtrAgtAcct", 742, 0, 1}, {"Cdtr", 908, 0, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 908, 0, 1}, {"Purp", 221, 0, 1},
+		}},
+		910: {name: "PaymentTransaction161", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"TxSts", 809, 0, 1}, {"StsRsnInf", 892, 0, 0},
+			{"ChrgsInf", 883, 0, 0}, {"AccptncDtTm", 30, 0, 1}, {"PrcgDt", 169, 0, 1}, {"FctvIntrBkSttlmDt", 169, 0, 1},
+			{"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1}, {"InstgAgt", 843, 0, 1}, {"InstdAgt", 843, 0, 1},
+			{"OrgnlTxRef", 909, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		911: {name: "FIToFIPaymentStatusReportV14", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 891, 1, 1}, {"OrgnlGrpInfAndSts", 893, 0, 0}, {"TxInfAndSts", 910, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		912: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsRpt", 911, 1, 1},
+		}},
+		913: {name: "SHA256SignatureText", kind: kindSimple, facets: 120},
+		914: {name: "PaymentTransaction164", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"TxSts", 809, 0, 1}, {"StsRsnInf", 892, 0, 0},
+			{"ChrgsInf", 883, 0, 0}, {"AccptncDtTm", 30, 0, 1}, {"PrcgDt", 169, 0, 1}, {"FctvIntrBkSttlmDt", 169, 0, 1},
+			{"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1}, {"CdtSttlmKey", 913, 0, 1}, {"InstgAgt", 843, 0, 1},
+			{"InstdAgt", 843, 0, 1}, {"OrgnlTxRef", 909, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		915: {name: "FIToFIPaymentStatusReportV15", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 891, 1, 1}, {"OrgnlGrpInfAndSts", 893, 0, 0}, {"TxInfAndSts", 914, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		916: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsRpt", 915, 1, 1},
+		}},
+		917: {name: "Authorisation1Code", kind: kindSimple, facets: 121},
+		918: {name: "Authorisation1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 917, 1, 1}, {"Prtry", 133, 1, 1},
+		}},
+		919: {name: "BatchBookingIndicator", kind: kindSimple, facets: 17},
+		920: {name: "DirectDebitTransaction10", kind: kindSequence, elems: []elemDef{
+			{"MndtRltdInf", 187, 0, 1}, {"CdtrSchmeId", 137, 0, 1}, {"PreNtfctnId", 3, 0, 1}, {"PreNtfctnDt", 28, 0, 1},
+		}},
+		921: {name: "PaymentIdentification7", kind: kindSequence, elems: []elemDef{
+			{"InstrId", 3, 0, 1}, {"EndToEndId", 3, 1, 1}, {"TxId", 3, 0, 1}, {"UETR", 110, 0, 1}, {"ClrSysRef", 3, 0, 1},
+		}},
+		922: {name: "Priority3Code", kind: kindSimple, facets: 122},
+		923: {name: "RegulatoryReportingType1Code", kind: kindSimple, facets: 108},
+		924: {name: "RegulatoryAuthority2", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 0, 1}, {"Ctry", 16, 0, 1},
+		}},
+		925: {name: "Max10Text", kind: kindSimple, facets: 123},
+		926: {name: "StructuredRegulatoryReporting3", kind: kindSequence, elems: []elemDef{
+			{"Tp", 3, 0, 1}, {"Dt", 28, 0, 1}, {"Ctry", 16, 0, 1}, {"Cd", 925, 0, 1}, {"Amt", 124, 0, 1}, {"Inf", 3, 0, 0},
+		}},
+		927: {name: "RegulatoryReporting3", kind: kindSequence, elems: []elemDef{
+			{"DbtCdtRptgInd", 923, 0, 1}, {"Authrty", 924, 0, 1}, {"Dtls", 926, 0, 0},
+		}},
+		928: {name: "DirectDebitTransactionInformation24", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 921, 1, 1}, {"PmtTpInf", 183, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"InstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1},
+			{"ChrgBr", 236, 1, 1}, {"ChrgsInf", 355, 0, 0}, {"ReqdColltnDt", 28, 0, 1}, {"DrctDbtTx", 920, 0, 1},
+			{"Cdtr", 137, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"CdtrAgt", 106, 1, 1}, {"CdtrAgtAcct", 143, 0, 1},
+			{"UltmtCdtr", 137, 0, 1}, {"InitgPty", 137, 0, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1},
+			{"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 143, 0, 1},
+			{"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1}, {"Dbtr", 137, 1, 1}, {"DbtrAcct", 143, 1, 1},
+			{"DbtrAgt", 106, 1, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"Purp", 221, 0, 1},
+			{"RgltryRptg", 927, 0, 10}, {"RltdRmtInf", 571, 0, 10}, {"RmtInf", 219, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		929: {name: "SettlementMethod2Code", kind: kindSimple, facets: 124},
+		930: {name: "SettlementInstruction8", kind: kindSequence, elems: []elemDef{
+			{"SttlmMtd", 929, 1, 1}, {"SttlmAcct", 143, 0, 1}, {"ClrSys", 163, 0, 1},
+		}},
+		931: {name: "GroupHeader94", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1},
+			{"CtrlSum", 145, 0, 1}, {"TtlIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"SttlmInf", 930, 1, 1},
+			{"PmtTpInf", 183, 0, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1},
+		}},
+		932: {name: "FIToFICustomerDirectDebitV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 931, 1, 1}, {"DrctDbtTxInf", 928, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		933: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFICstmrDrctDbt", 932, 1, 1},
+		}},
+		934: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 917, 1, 1}, {"Prtry", 133, 1, 1},
+		}},
+		935: {name: "Authorisation1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 934, 1, 1},
+		}},
+		936: {name: "GroupHeader38", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 935, 0, 2}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1},
+			{"CtrlSum", 145, 0, 1}, {"GrpRtr", 185, 0, 1}, {"TtlRtrdIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmInf", 317, 1, 1}, {"InstgAgt", 268, 0, 1}, {"InstdAgt", 268, 0, 1},
+		}},
+		937: {name: "ReturnReasonInformation9", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 259, 0, 1}, {"Rsn", 490, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		938: {name: "OriginalGroupInformation21", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"RtrRsnInf", 937, 0, 0},
+		}},
+		939: {name: "PaymentTransactionInformation27", kind: kindSequence, elems: []elemDef{
+			{"RtrId", 3, 0, 1}, {"OrgnlGrpInf", 315, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"RtrdIntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"RtrdInstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1},
+			{"CompstnAmt", 124, 0, 1}, {"ChrgBr", 236, 0, 1}, {"ChrgsInf", 856, 0, 0}, {"InstgAgt", 268, 0, 1},
+			{"InstdAgt", 268, 0, 1}, {"RtrRsnInf", 937, 0, 0}, {"OrgnlTxRef", 333, 0, 1},
+		}},
+		940: {name: "PaymentReturnV02", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 936, 1, 1}, {"OrgnlGrpInf", 938, 0, 1}, {"TxInf", 939, 0, 0},
+		}},
+		941: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"PmtRtr", 940, 1, 1},
+		}},
+		942: {name: "GroupHeader90", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1},
+			{"CtrlSum", 145, 0, 1}, {"GrpRtr", 185, 0, 1}, {"TtlRtrdIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmInf", 176, 1, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1},
+		}},
+		943: {name: "PaymentReturnReason6", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 137, 0, 1}, {"Rsn", 589, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		944: {name: "OriginalGroupHeader18", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"RtrRsnInf", 943, 0, 0},
+		}},
+		945: {name: "TransactionParties7", kind: kindSequence, elems: []elemDef{
+			{"UltmtDbtr", 155, 0, 1}, {"Dbtr", 155, 1, 1}, {"InitgPty", 155, 0, 1}, {"DbtrAgt", 106, 0, 1},
+			{"PrvsInstgAgt1", 106, 0, 1}, {"PrvsInstgAgt2", 106, 0, 1}, {"PrvsInstgAgt3", 106, 0, 1}, {"IntrmyAgt1", 106, 0, 1},
+			{"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt3", 106, 0, 1}, {"CdtrAgt", 106, 0, 1}, {"Cdtr", 155, 1, 1},
+			{"UltmtCdtr", 155, 0, 1},
+		}},
+		946: {name: "PaymentTransaction112", kind: kindSequence, elems: []elemDef{
+			{"RtrId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"RtrdIntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"RtrdInstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1},
+			{"CompstnAmt", 124, 0, 1}, {"ChrgBr", 236, 0, 1}, {"ChrgsInf", 355, 0, 0}, {"ClrSysRef", 3, 0, 1},
+			{"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"RtrChain", 945, 0, 1}, {"RtrRsnInf", 943, 0, 0},
+			{"OrgnlTxRef", 222, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		947: {name: "PaymentReturnV09", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 942, 1, 1}, {"OrgnlGrpInf", 944, 0, 1}, {"TxInf", 946, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		948: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"PmtRtr", 947, 1, 1},
+		}},
+		949: {name: "CreditTransferTransaction45", kind: kindSequence, elems: []elemDef{
+			{"UltmtDbtr", 137, 0, 1}, {"InitgPty", 137, 0, 1}, {"Dbtr", 137, 1, 1}, {"DbtrAcct", 143, 0, 1},
+			{"DbtrAgt", 106, 1, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"PrvsInstgAgt1", 106, 0, 1}, {"PrvsInstgAgt1Acct", 143, 0, 1},
+			{"PrvsInstgAgt2", 106, 0, 1}, {"PrvsInstgAgt2Acct", 143, 0, 1}, {"PrvsInstgAgt3", 106, 0, 1},
+			{"PrvsInstgAgt3Acct", 143, 0, 1}, {"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1},
+			{"IntrmyAgt2Acct", 143, 0, 1}, {"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1}, {"CdtrAgt", 106, 1, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 137, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1},
+			{"InstrForCdtrAgt", 736, 0, 0}, {"InstrForNxtAgt", 238, 0, 0}, {"Tax", 588, 0, 1}, {"RmtInf", 219, 0, 1},
+			{"InstdAmt", 124, 0, 1},
+		}},
+		950: {name: "TransactionParties8", kind: kindSequence, elems: []elemDef{
+			{"UltmtDbtr", 155, 0, 1}, {"Dbtr", 155, 1, 1}, {"DbtrAcct", 143, 0, 1}, {"InitgPty", 155, 0, 1},
+			{"DbtrAgt", 106, 0, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"PrvsInstgAgt1", 106, 0, 1}, {"PrvsInstgAgt1Acct", 143, 0, 1},
+			{"PrvsInstgAgt2", 106, 0, 1}, {"PrvsInstgAgt2Acct", 143, 0, 1}, {"PrvsInstgAgt3", 106, 0, 1},
+			{"PrvsInstgAgt3Acct", 143, 0, 1}, {"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1},
+			{"IntrmyAgt2Acct", 143, 0, 1}, {"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 155, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 155, 0, 1},
+		}},
+		951: {name: "OriginalTransactionReference32", kind: kindSequence, elems: []elemDef{
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"Amt", 154, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"CdtrSchmeId", 137, 0, 1}, {"SttlmInf", 176, 0, 1}, {"PmtTpInf", 183, 0, 1},
+			{"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 388, 0, 1}, {"RmtInf", 219, 0, 1}, {"UltmtDbtr", 155, 0, 1}, {"Dbtr", 155, 0, 1},
+			{"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 155, 0, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 155, 0, 1}, {"Purp", 221, 0, 1},
+			{"UndrlygCstmrCdtTrf", 949, 0, 1},
+		}},
+		952: {name: "PaymentTransaction118", kind: kindSequence, elems: []elemDef{
+			{"RtrId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"RtrdIntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"RtrdInstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1},
+			{"CompstnAmt", 124, 0, 1}, {"ChrgBr", 236, 0, 1}, {"ChrgsInf", 355, 0, 0}, {"ClrSysRef", 3, 0, 1},
+			{"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"RtrChain", 950, 0, 1}, {"RtrRsnInf", 943, 0, 0},
+			{"OrgnlTxRef", 951, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		953: {name: "PaymentReturnV10", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 942, 1, 1}, {"OrgnlGrpInf", 944, 0, 1}, {"TxInf", 952, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		954: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"PmtRtr", 953, 1, 1},
+		}},
+		955: {name: "CreditTransferTransaction63", kind: kindSequence, elems: []elemDef{
+			{"UltmtDbtr", 852, 0, 1}, {"InitgPty", 852, 0, 1}, {"Dbtr", 852, 1, 1}, {"DbtrAcct", 742, 0, 1},
+			{"DbtrAgt", 843, 1, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"PrvsInstgAgt1", 843, 0, 1}, {"PrvsInstgAgt1Acct", 742, 0, 1},
+			{"PrvsInstgAgt2", 843, 0, 1}, {"PrvsInstgAgt2Acct", 742, 0, 1}, {"PrvsInstgAgt3", 843, 0, 1},
+			{"PrvsInstgAgt3Acct", 742, 0, 1}, {"IntrmyAgt1", 843, 0, 1}, {"IntrmyAgt1Acct", 742, 0, 1}, {"IntrmyAgt2", 843, 0, 1},
+			{"IntrmyAgt2Acct", 742, 0, 1}, {"IntrmyAgt3", 843, 0, 1}, {"IntrmyAgt3Acct", 742, 0, 1}, {"CdtrAgt", 843, 1, 1},
+			{"CdtrAgtAcct", 742, 0, 1}, {"Cdtr", 852, 1, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 852, 0, 1},
+			{"InstrForCdtrAgt", 736, 0, 0}, {"InstrForNxtAgt", 238, 0, 0}, {"Tax", 769, 0, 1}, {"RmtInf", 907, 0, 1},
+			{"InstdAmt", 124, 0, 1},
+		}},
+		956: {name: "PaymentTypeInformation28", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"ClrChanl", 161, 0, 1}, {"SvcLvl", 179, 0, 0}, {"LclInstrm", 181, 0, 1},
+			{"CtgyPurp", 160, 0, 1},
+		}},
+		957: {name: "GroupHeader123", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1},
+			{"CtrlSum", 145, 0, 1}, {"GrpRtr", 185, 0, 1}, {"TtlRtrdIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmInf", 894, 1, 1}, {"PmtTpInf", 956, 0, 1}, {"InstgAgt", 843, 0, 1}, {"InstdAgt", 843, 0, 1},
+		}},
+		958: {name: "PaymentReturnReason7", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 852, 0, 1}, {"Rsn", 589, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		959: {name: "OriginalGroupHeader19", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"RtrRsnInf", 958, 0, 0},
+		}},
+		960: {name: "SettlementTimeRequest2", kind: kindSequence, elems: []elemDef{
+			{"CLSTm", 720, 0, 1}, {"TillTm", 720, 0, 1}, {"FrTm", 720, 0, 1}, {"RjctTm", 720, 0, 1},
+		}},
+		961: {name: "TransactionParties11", kind: kindSequence, elems: []elemDef{
+			{"UltmtDbtr", 908, 0, 1}, {"Dbtr", 908, 1, 1}, {"DbtrAcct", 742, 0, 1}, {"InitgPty", 908, 0, 1},
+			{"DbtrAgt", 843, 0, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"PrvsInstgAgt1", 843, 0, 1}, {"PrvsInstgAgt1Acct", 742, 0, 1},
+			{"PrvsInstgAgt2", 843, 0, 1}, {"PrvsInstgAgt2Acct", 742, 0, 1}, {"PrvsInstgAgt3", 843, 0, 1},
+			{"PrvsInstgAgt3Acct", 742, 0, 1}, {"IntrmyAgt1", 843, 0, 1}, {"IntrmyAgt1Acct", 742, 0, 1}, {"IntrmyAgt2", 843, 0, 1},
+			{"IntrmyAgt2Acct", 742, 0, 1}, {"IntrmyAgt3", 843, 0, 1}, {"IntrmyAgt3Acct", 742, 0, 1}, {"CdtrAgt", 843, 0, 1},
+			{"CdtrAgtAcct", 742, 0, 1}, {"Cdtr", 908, 1, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 908, 0, 1},
+		}},
+		962: {name: "OriginalTransactionReference41", kind: kindSequence, elems: []elemDef{
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"Amt", 154, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"CdtrSchmeId", 852, 0, 1}, {"SttlmInf", 894, 0, 1}, {"PmtTpInf", 183, 0, 1},
+			{"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 896, 0, 1}, {"RmtInf", 907, 0, 1}, {"UltmtDbtr", 908, 0, 1}, {"Dbtr", 908, 0, 1},
+			{"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 843, 0, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"CdtrAgt", 843, 0, 1},
+			{"CdtrAgtAcct", 742, 0, 1}, {"Cdtr", 908, 0, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 908, 0, 1}, {"Purp", 221, 0, 1},
+			{"UndrlygCstmrCdtTrf", 955, 0, 1},
+		}},
+		963: {name: "PaymentTransaction159", kind: kindSequence, elems: []elemDef{
+			{"RtrId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"OrgnlIntrBkSttlmDt", 28, 0, 1}, {"PmtTpInf", 956, 0, 1}, {"RtrdIntrBkSttlmAmt", 344, 1, 1},
+			{"IntrBkSttlmDt", 28, 0, 1}, {"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1},
+			{"RtrdInstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1}, {"CompstnAmt", 124, 0, 1}, {"ChrgBr", 236, 0, 1},
+			{"ChrgsInf", 883, 0, 0}, {"ClrSysRef", 3, 0, 1}, {"InstgAgt", 843, 0, 1}, {"InstdAgt", 843, 0, 1},
+			{"RtrChain", 961, 0, 1}, {"RtrRsnInf", 958, 0, 0}, {"OrgnlTxRef", 962, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		964: {name: "PaymentReturnV13", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 957, 1, 1}, {"OrgnlGrpInf", 959, 0, 1}, {"TxInf", 963, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		965: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"PmtRtr", 964, 1, 1},
+		}},
+		966: {name: "GroupHeader89", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1},
+			{"CtrlSum", 145, 0, 1}, {"GrpRvsl", 185, 0, 1}, {"TtlRvsdIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmInf", 176, 1, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1},
+		}},
+		967: {name: "ExternalReversalReason1Code", kind: kindSimple, facets: 2},
+		968: {name: "ReversalReason4Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 967, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		969: {name: "PaymentReversalReason9", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 137, 0, 1}, {"Rsn", 968, 0, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		970: {name: "OriginalGroupHeader16", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"RvslRsnInf", 969, 0, 0},
+		}},
+		971: {name: "PaymentTransaction111", kind: kindSequence, elems: []elemDef{
+			{"RvslId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"RvsdIntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1},
+			{"RvsdInstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1}, {"CompstnAmt", 124, 0, 1}, {"ChrgBr", 236, 0, 1},
+			{"ChrgsInf", 355, 0, 0}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"RvslRsnInf", 969, 0, 0},
+			{"OrgnlTxRef", 222, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		972: {name: "FIToFIPaymentReversalV09", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 966, 1, 1}, {"OrgnlGrpInf", 970, 0, 1}, {"TxInf", 971, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		973: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtRvsl", 972, 1, 1},
+		}},
+		974: {name: "PaymentTransaction119", kind: kindSequence, elems: []elemDef{
+			{"RvslId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"OrgnlClrSysRef", 3, 0, 1}, {"OrgnlIntrBkSttlmAmt", 124, 0, 1},
+			{"RvsdIntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1},
+			{"RvsdInstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1}, {"CompstnAmt", 124, 0, 1}, {"ChrgBr", 236, 0, 1},
+			{"ChrgsInf", 355, 0, 0}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"RvslRsnInf", 969, 0, 0},
+			{"OrgnlTxRef", 389, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		975: {name: "FIToFIPaymentReversalV10", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 966, 1, 1}, {"OrgnlGrpInf", 970, 0, 1}, {"TxInf", 974, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		976: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtRvsl", 975, 1, 1},
+		}},
+		977: {name: "PaymentIdentification3", kind: kindSequence, elems: []elemDef{
+			{"InstrId", 3, 0, 1}, {"EndToEndId", 3, 1, 1}, {"TxId", 3, 1, 1}, {"ClrSysRef", 3, 0, 1},
+		}},
+		978: {name: "PaymentTypeInformation21", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"ClrChanl", 161, 0, 1}, {"SvcLvl", 319, 0, 1}, {"LclInstrm", 321, 0, 1},
+			{"CtgyPurp", 288, 0, 1},
+		}},
+		979: {name: "CreditTransferTransactionInformation11", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 977, 1, 1}, {"PmtTpInf", 978, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1}, {"AccptncDtTm", 30, 0, 1},
+			{"PoolgAdjstmntDt", 28, 0, 1}, {"InstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1}, {"ChrgBr", 236, 1, 1},
+			{"ChrgsInf", 856, 0, 0}, {"PrvsInstgAgt", 268, 0, 1}, {"PrvsInstgAgtAcct", 272, 0, 1}, {"InstgAgt", 268, 0, 1},
+			{"InstdAgt", 268, 0, 1}, {"IntrmyAgt1", 268, 0, 1}, {"IntrmyAgt1Acct", 272, 0, 1}, {"IntrmyAgt2", 268, 0, 1},
+			{"IntrmyAgt2Acct", 272, 0, 1}, {"IntrmyAgt3", 268, 0, 1}, {"IntrmyAgt3Acct", 272, 0, 1}, {"UltmtDbtr", 259, 0, 1},
+			{"InitgPty", 259, 0, 1}, {"Dbtr", 259, 1, 1}, {"DbtrAcct", 272, 0, 1}, {"DbtrAgt", 268, 1, 1},
+			{"DbtrAgtAcct", 272, 0, 1}, {"CdtrAgt", 268, 1, 1}, {"CdtrAgtAcct", 272, 0, 1}, {"Cdtr", 259, 1, 1},
+			{"CdtrAcct", 272, 0, 1}, {"UltmtCdtr", 259, 0, 1}, {"InstrForCdtrAgt", 240, 0, 0}, {"InstrForNxtAgt", 238, 0, 0},
+			{"Purp", 340, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"RltdRmtInf", 467, 0, 10}, {"RmtInf", 332, 0, 1},
+		}},
+		980: {name: "GroupHeader33", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"TtlIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"SttlmInf", 317, 1, 1}, {"PmtTpInf", 978, 0, 1},
+			{"InstgAgt", 268, 0, 1}, {"InstdAgt", 268, 0, 1},
+		}},
+		981: {name: "FIToFICustomerCreditTransferV02", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 980, 1, 1}, {"CdtTrfTxInf", 979, 1, 0},
+		}},
+		982: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFICstmrCdtTrf", 981, 1, 1},
+		}},
+		983: {name: "Charges2", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"Agt", 23, 1, 1},
+		}},
+		984: {name: "PaymentTypeInformation21", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"ClrChanl", 161, 0, 1}, {"SvcLvl", 179, 0, 1}, {"LclInstrm", 181, 0, 1},
+			{"CtgyPurp", 160, 0, 1},
+		}},
+		985: {name: "RemittanceLocationDetails1", kind: kindSequence, elems: []elemDef{
+			{"Mtd", 465, 1, 1}, {"ElctrncAdr", 26, 0, 1}, {"PstlAdr", 466, 0, 1},
+		}},
+		986: {name: "RemittanceLocation4", kind: kindSequence, elems: []elemDef{
+			{"RmtId", 3, 0, 1}, {"RmtLctnDtls", 985, 0, 0},
+		}},
+		987: {name: "TaxInformation4", kind: kindSequence, elems: []elemDef{
+			{"Cdtr", 203, 0, 1}, {"Dbtr", 205, 0, 1}, {"UltmtDbtr", 205, 0, 1}, {"AdmstnZone", 3, 0, 1}, {"RefNb", 13, 0, 1},
+			{"Mtd", 3, 0, 1}, {"TtlTaxblBaseAmt", 124, 0, 1}, {"TtlTaxAmt", 124, 0, 1}, {"Dt", 28, 0, 1}, {"SeqNb", 206, 0, 1},
+			{"Rcrd", 486, 0, 0},
+		}},
+		988: {name: "Garnishment1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 216, 1, 1}, {"Grnshee", 40, 0, 1}, {"GrnshmtAdmstr", 40, 0, 1}, {"RefNb", 13, 0, 1}, {"Dt", 28, 0, 1},
+			{"RmtdAmt", 124, 0, 1}, {"FmlyMdclInsrncInd", 185, 0, 1}, {"MplyeeTermntnInd", 185, 0, 1},
+		}},
+		989: {name: "StructuredRemittanceInformation13", kind: kindSequence, elems: []elemDef{
+			{"RfrdDocInf", 201, 0, 0}, {"RfrdDocAmt", 202, 0, 1}, {"CdtrRefInf", 168, 0, 1}, {"Invcr", 40, 0, 1},
+			{"Invcee", 40, 0, 1}, {"TaxRmt", 987, 0, 1}, {"GrnshmtRmt", 988, 0, 1}, {"AddtlRmtInf", 13, 0, 3},
+		}},
+		990: {name: "RemittanceInformation11", kind: kindSequence, elems: []elemDef{
+			{"Ustrd", 13, 0, 0}, {"Strd", 989, 0, 0},
+		}},
+		991: {name: "CreditTransferTransaction25", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 977, 1, 1}, {"PmtTpInf", 984, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1}, {"AccptncDtTm", 30, 0, 1},
+			{"PoolgAdjstmntDt", 28, 0, 1}, {"InstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1}, {"ChrgBr", 236, 1, 1},
+			{"ChrgsInf", 983, 0, 0}, {"PrvsInstgAgt", 23, 0, 1}, {"PrvsInstgAgtAcct", 625, 0, 1}, {"InstgAgt", 23, 0, 1},
+			{"InstdAgt", 23, 0, 1}, {"IntrmyAgt1", 23, 0, 1}, {"IntrmyAgt1Acct", 625, 0, 1}, {"IntrmyAgt2", 23, 0, 1},
+			{"IntrmyAgt2Acct", 625, 0, 1}, {"IntrmyAgt3", 23, 0, 1}, {"IntrmyAgt3Acct", 625, 0, 1}, {"UltmtDbtr", 40, 0, 1},
+			{"InitgPty", 40, 0, 1}, {"Dbtr", 40, 1, 1}, {"DbtrAcct", 625, 0, 1}, {"DbtrAgt", 23, 1, 1}, {"DbtrAgtAcct", 625, 0, 1},
+			{"CdtrAgt", 23, 1, 1}, {"CdtrAgtAcct", 625, 0, 1}, {"Cdtr", 40, 1, 1}, {"CdtrAcct", 625, 0, 1}, {"UltmtCdtr", 40, 0, 1},
+			{"InstrForCdtrAgt", 240, 0, 0}, {"InstrForNxtAgt", 238, 0, 0}, {"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10},
+			{"Tax", 487, 0, 1}, {"RltdRmtInf", 986, 0, 10}, {"RmtInf", 990, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		992: {name: "SettlementInstruction4", kind: kindSequence, elems: []elemDef{
+			{"SttlmMtd", 175, 1, 1}, {"SttlmAcct", 625, 0, 1}, {"ClrSys", 163, 0, 1}, {"InstgRmbrsmntAgt", 23, 0, 1},
+			{"InstgRmbrsmntAgtAcct", 625, 0, 1}, {"InstdRmbrsmntAgt", 23, 0, 1}, {"InstdRmbrsmntAgtAcct", 625, 0, 1},
+			{"ThrdRmbrsmntAgt", 23, 0, 1}, {"ThrdRmbrsmntAgtAcct", 625, 0, 1},
+		}},
+		993: {name: "GroupHeader70", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"TtlIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"SttlmInf", 992, 1, 1}, {"PmtTpInf", 984, 0, 1},
+			{"InstgAgt", 23, 0, 1}, {"InstdAgt", 23, 0, 1},
+		}},
+		994: {name: "FIToFICustomerCreditTransferV06", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 993, 1, 1}, {"CdtTrfTxInf", 991, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		995: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFICstmrCdtTrf", 994, 1, 1},
+		}},
+		996: {name: "CreditTransferTransaction39", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 921, 1, 1}, {"PmtTpInf", 956, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1}, {"AccptncDtTm", 30, 0, 1},
+			{"PoolgAdjstmntDt", 28, 0, 1}, {"InstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1}, {"ChrgBr", 236, 1, 1},
+			{"ChrgsInf", 355, 0, 0}, {"PrvsInstgAgt1", 106, 0, 1}, {"PrvsInstgAgt1Acct", 143, 0, 1}, {"PrvsInstgAgt2", 106, 0, 1},
+			{"PrvsInstgAgt2Acct", 143, 0, 1}, {"PrvsInstgAgt3", 106, 0, 1}, {"PrvsInstgAgt3Acct", 143, 0, 1},
+			{"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1},
+			{"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 143, 0, 1}, {"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1},
+			{"UltmtDbtr", 137, 0, 1}, {"InitgPty", 137, 0, 1}, {"Dbtr", 137, 1, 1}, {"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 1, 1},
+			{"DbtrAgtAcct", 143, 0, 1}, {"CdtrAgt", 106, 1, 1}, {"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 137, 1, 1},
+			{"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1}, {"InstrForCdtrAgt", 240, 0, 0}, {"InstrForNxtAgt", 238, 0, 0},
+			{"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"Tax", 588, 0, 1}, {"RltdRmtInf", 571, 0, 10}, {"RmtInf", 219, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		997: {name: "GroupHeader93", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"TtlIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"SttlmInf", 176, 1, 1}, {"PmtTpInf", 956, 0, 1},
+			{"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1},
+		}},
+		998: {name: "FIToFICustomerCreditTransferV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 997, 1, 1}, {"CdtTrfTxInf", 996, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		999: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFICstmrCdtTrf", 998, 1, 1},
+		}},
+		1000: {name: "PaymentIdentification13", kind: kindSequence, elems: []elemDef{
+			{"InstrId", 3, 0, 1}, {"EndToEndId", 3, 1, 1}, {"TxId", 3, 0, 1}, {"UETR", 110, 0, 1}, {"ClrSysRef", 3, 0, 1},
+		}},
+		1001: {name: "CreditTransferTransaction43", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1000, 1, 1}, {"PmtTpInf", 956, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1}, {"AccptncDtTm", 30, 0, 1},
+			{"PoolgAdjstmntDt", 28, 0, 1}, {"InstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1}, {"ChrgBr", 236, 1, 1},
+			{"ChrgsInf", 355, 0, 0}, {"MndtRltdInf", 387, 0, 1}, {"PrvsInstgAgt1", 106, 0, 1}, {"PrvsInstgAgt1Acct", 143, 0, 1},
+			{"PrvsInstgAgt2", 106, 0, 1}, {"PrvsInstgAgt2Acct", 143, 0, 1}, {"PrvsInstgAgt3", 106, 0, 1},
+			{"PrvsInstgAgt3Acct", 143, 0, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"IntrmyAgt1", 106, 0, 1},
+			{"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 143, 0, 1}, {"IntrmyAgt3", 106, 0, 1},
+			{"IntrmyAgt3Acct", 143, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"InitgPty", 137, 0, 1}, {"Dbtr", 137, 1, 1},
+			{"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 1, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"CdtrAgt", 106, 1, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 137, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1},
+			{"InstrForCdtrAgt", 736, 0, 0}, {"InstrForNxtAgt", 238, 0, 0}, {"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10},
+			{"Tax", 588, 0, 1}, {"RltdRmtInf", 571, 0, 10}, {"RmtInf", 219, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1002: {name: "FIToFICustomerCreditTransferV09", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 997, 1, 1}, {"CdtTrfTxInf", 1001, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1003: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFICstmrCdtTrf", 1002, 1, 1},
+		}},
+		1004: {name: "NameAndAddress18", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 1, 1}, {"Adr", 840, 1, 1},
+		}},
+		1005: {name: "RemittanceLocationData2", kind: kindSequence, elems: []elemDef{
+			{"Mtd", 465, 1, 1}, {"ElctrncAdr", 26, 0, 1}, {"PstlAdr", 1004, 0, 1},
+		}},
+		1006: {name: "RemittanceLocation8", kind: kindSequence, elems: []elemDef{
+			{"RmtId", 3, 0, 1}, {"RmtLctnDtls", 1005, 0, 0},
+		}},
+		1007: {name: "CreditTransferTransaction64", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1000, 1, 1}, {"PmtTpInf", 956, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1}, {"AccptncDtTm", 30, 0, 1},
+			{"PoolgAdjstmntDt", 28, 0, 1}, {"InstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1}, {"ChrgBr", 236, 1, 1},
+			{"ChrgsInf", 883, 0, 0}, {"MndtRltdInf", 387, 0, 1}, {"PrvsInstgAgt1", 843, 0, 1}, {"PrvsInstgAgt1Acct", 742, 0, 1},
+			{"PrvsInstgAgt2", 843, 0, 1}, {"PrvsInstgAgt2Acct", 742, 0, 1}, {"PrvsInstgAgt3", 843, 0, 1},
+			{"PrvsInstgAgt3Acct", 742, 0, 1}, {"InstgAgt", 843, 0, 1}, {"InstdAgt", 843, 0, 1}, {"IntrmyAgt1", 843, 0, 1},
+			{"IntrmyAgt1Acct", 742, 0, 1}, {"IntrmyAgt2", 843, 0, 1}, {"IntrmyAgt2Acct", 742, 0, 1}, {"IntrmyAgt3", 843, 0, 1},
+			{"IntrmyAgt3Acct", 742, 0, 1}, {"UltmtDbtr", 852, 0, 1}, {"InitgPty", 852, 0, 1}, {"Dbtr", 852, 1, 1},
+			{"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 843, 1, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"CdtrAgt", 843, 1, 1},
+			{"CdtrAgtAcct", 742, 0, 1}, {"Cdtr", 852, 1, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 852, 0, 1},
+			{"InstrForCdtrAgt", 736, 0, 0}, {"InstrForNxtAgt", 238, 0, 0}, {"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10},
+			{"Tax", 769, 0, 1}, {"RltdRmtInf", 1006, 0, 10}, {"RmtInf", 907, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1008: {name: "GroupHeader113", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"TtlIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"SttlmInf", 894, 1, 1}, {"PmtTpInf", 956, 0, 1},
+			{"InstgAgt", 843, 0, 1}, {"InstdAgt", 843, 0, 1},
+		}},
+		1009: {name: "FIToFICustomerCreditTransferV12", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1008, 1, 1}, {"CdtTrfTxInf", 1007, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1010: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFICstmrCdtTrf", 1009, 1, 1},
+		}},
+		1011: {name: "AdditionalDateTime1", kind: kindSequence, elems: []elemDef{
+			{"AccptncDtTm", 30, 0, 1}, {"PoolgAdjstmntDt", 28, 0, 1}, {"XpryDtTm", 30, 0, 1},
+		}},
+		1012: {name: "CurrencyExchange26", kind: kindSequence, elems: []elemDef{
+			{"UnitCcy", 126, 0, 1}, {"QtdCcy", 126, 0, 1}, {"PreAgrdXchgRate", 449, 1, 1}, {"QtnDtTm", 30, 0, 1},
+			{"QtId", 110, 0, 1}, {"FXAgt", 843, 0, 1},
+		}},
+		1013: {name: "HexBinaryText", kind: kindSimple, facets: 125},
+		1014: {name: "CryptographicKey1Choice", kind: kindChoice, elems: []elemDef{
+			{"ILPV4", 1013, 1, 1}, {"Sgntr", 913, 1, 1},
+		}},
+		1015: {name: "CreditTransferTransaction70", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1000, 1, 1}, {"PmtTpInf", 956, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1}, {"AddtlDtTm", 1011, 0, 1},
+			{"InstdAmt", 124, 0, 1}, {"XchgRate", 449, 0, 1}, {"AgrdRate", 1012, 0, 1}, {"ChrgBr", 236, 1, 1},
+			{"ChrgsInf", 883, 0, 0}, {"MndtRltdInf", 387, 0, 1}, {"PmtSgntr", 1014, 0, 1}, {"PrvsInstgAgt1", 843, 0, 1},
+			{"PrvsInstgAgt1Acct", 742, 0, 1}, {"PrvsInstgAgt2", 843, 0, 1}, {"PrvsInstgAgt2Acct", 742, 0, 1},
+			{"PrvsInstgAgt3", 843, 0, 1}, {"PrvsInstgAgt3Acct", 742, 0, 1}, {"InstgAgt", 843, 0, 1}, {"InstdAgt", 843, 0, 1},
+			{"IntrmyAgt1", 843, 0, 1}, {"IntrmyAgt1Acct", 742, 0, 1}, {"IntrmyAgt2", 843, 0, 1}, {"IntrmyAgt2Acct", 742, 0, 1},
+			{"IntrmyAgt3", 843, 0, 1}, {"IntrmyAgt3Acct", 742, 0, 1}, {"UltmtDbtr", 852, 0, 1}, {"InitgPty", 852, 0, 1},
+			{"Dbtr", 852, 1, 1}, {"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 843, 1, 1}, {"DbtrAgtAcct", 742, 0, 1},
+			{"CdtrAgt", 843, 1, 1}, {"CdtrAgtAcct", 742, 0, 1}, {"Cdtr", 852, 1, 1}, {"CdtrAcct", 742, 0, 1},
+			{"UltmtCdtr", 852, 0, 1}, {"InstrForCdtrAgt", 736, 0, 0}, {"InstrForNxtAgt", 238, 0, 0}, {"Purp", 221, 0, 1},
+			{"RgltryRptg", 927, 0, 10}, {"Tax", 769, 0, 1}, {"RltdRmtInf", 1006, 0, 10}, {"RmtInf", 907, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1016: {name: "GroupHeader131", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"XpryDtTm", 30, 0, 1}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 1, 1},
+			{"CtrlSum", 145, 0, 1}, {"TtlIntrBkSttlmAmt", 344, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"SttlmInf", 894, 1, 1},
+			{"PmtTpInf", 956, 0, 1}, {"InstgAgt", 843, 0, 1}, {"InstdAgt", 843, 0, 1},
+		}},
+		1017: {name: "FIToFICustomerCreditTransferV13", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1016, 1, 1}, {"CdtTrfTxInf", 1015, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1018: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFICstmrCdtTrf", 1017, 1, 1},
+		}},
+		1019: {name: "Instruction5Code", kind: kindSimple, facets: 126},
+		1020: {name: "InstructionForCreditorAgent2", kind: kindSequence, elems: []elemDef{
+			{"Cd", 1019, 0, 1}, {"InstrInf", 13, 0, 1},
+		}},
+		1021: {name: "RemittanceInformation2", kind: kindSequence, elems: []elemDef{
+			{"Ustrd", 13, 0, 0},
+		}},
+		1022: {name: "CreditTransferTransaction37", kind: kindSequence, elems: []elemDef{
+			{"UltmtDbtr", 137, 0, 1}, {"InitgPty", 137, 0, 1}, {"Dbtr", 137, 1, 1}, {"DbtrAcct", 143, 0, 1},
+			{"DbtrAgt", 106, 1, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"PrvsInstgAgt1", 106, 0, 1}, {"PrvsInstgAgt1Acct", 143, 0, 1},
+			{"PrvsInstgAgt2", 106, 0, 1}, {"PrvsInstgAgt2Acct", 143, 0, 1}, {"PrvsInstgAgt3", 106, 0, 1},
+			{"PrvsInstgAgt3Acct", 143, 0, 1}, {"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1},
+			{"IntrmyAgt2Acct", 143, 0, 1}, {"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1}, {"CdtrAgt", 106, 1, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 137, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1},
+			{"InstrForCdtrAgt", 240, 0, 0}, {"InstrForNxtAgt", 238, 0, 0}, {"Tax", 588, 0, 1}, {"RmtInf", 219, 0, 1},
+			{"InstdAmt", 124, 0, 1},
+		}},
+		1023: {name: "CreditTransferTransaction36", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 921, 1, 1}, {"PmtTpInf", 956, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1}, {"PrvsInstgAgt1", 106, 0, 1},
+			{"PrvsInstgAgt1Acct", 143, 0, 1}, {"PrvsInstgAgt2", 106, 0, 1}, {"PrvsInstgAgt2Acct", 143, 0, 1},
+			{"PrvsInstgAgt3", 106, 0, 1}, {"PrvsInstgAgt3Acct", 143, 0, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1},
+			{"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 143, 0, 1},
+			{"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1}, {"UltmtDbtr", 106, 0, 1}, {"Dbtr", 106, 1, 1},
+			{"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 106, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 106, 0, 1},
+			{"InstrForCdtrAgt", 1020, 0, 0}, {"InstrForNxtAgt", 238, 0, 0}, {"Purp", 221, 0, 1}, {"RmtInf", 1021, 0, 1},
+			{"UndrlygCstmrCdtTrf", 1022, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1024: {name: "FinancialInstitutionCreditTransferV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 997, 1, 1}, {"CdtTrfTxInf", 1023, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1025: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FICdtTrf", 1024, 1, 1},
+		}},
+		1026: {name: "CreditTransferTransaction44", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1000, 1, 1}, {"PmtTpInf", 956, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1}, {"PrvsInstgAgt1", 106, 0, 1},
+			{"PrvsInstgAgt1Acct", 143, 0, 1}, {"PrvsInstgAgt2", 106, 0, 1}, {"PrvsInstgAgt2Acct", 143, 0, 1},
+			{"PrvsInstgAgt3", 106, 0, 1}, {"PrvsInstgAgt3Acct", 143, 0, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1},
+			{"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 143, 0, 1},
+			{"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1}, {"UltmtDbtr", 106, 0, 1}, {"Dbtr", 106, 1, 1},
+			{"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"DbtrAgtAcct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1},
+			{"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 106, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 106, 0, 1},
+			{"InstrForCdtrAgt", 736, 0, 0}, {"InstrForNxtAgt", 238, 0, 0}, {"Purp", 221, 0, 1}, {"RmtInf", 1021, 0, 1},
+			{"UndrlygCstmrCdtTrf", 949, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1027: {name: "FinancialInstitutionCreditTransferV09", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 997, 1, 1}, {"CdtTrfTxInf", 1026, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1028: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FICdtTrf", 1027, 1, 1},
+		}},
+		1029: {name: "Max210Text", kind: kindSimple, facets: 127},
+		1030: {name: "DirectDebitTransactionInformation25", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 921, 1, 1}, {"PmtTpInf", 956, 0, 1}, {"IntrBkSttlmAmt", 344, 1, 1}, {"IntrBkSttlmDt", 28, 0, 1},
+			{"SttlmPrty", 922, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"SttlmTmReq", 960, 0, 1}, {"UltmtDbtr", 106, 0, 1},
+			{"Dbtr", 106, 1, 1}, {"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"DbtrAgtAcct", 143, 0, 1},
+			{"InstrForDbtrAgt", 1029, 0, 1}, {"Purp", 221, 0, 1}, {"RmtInf", 1021, 0, 1},
+		}},
+		1031: {name: "CreditTransferTransaction38", kind: kindSequence, elems: []elemDef{
+			{"CdtId", 3, 1, 1}, {"BtchBookg", 919, 0, 1}, {"PmtTpInf", 956, 0, 1}, {"TtlIntrBkSttlmAmt", 344, 0, 1},
+			{"IntrBkSttlmDt", 28, 0, 1}, {"SttlmTmIndctn", 733, 0, 1}, {"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1},
+			{"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 143, 0, 1},
+			{"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1}, {"CdtrAgtAcct", 143, 0, 1},
+			{"Cdtr", 106, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 106, 0, 1}, {"InstrForCdtrAgt", 1020, 0, 0},
+			{"DrctDbtTxInf", 1030, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1032: {name: "GroupHeader92", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1}, {"InstgAgt", 106, 0, 1},
+			{"InstdAgt", 106, 0, 1},
+		}},
+		1033: {name: "FinancialInstitutionDirectDebitV03", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1032, 1, 1}, {"CdtInstr", 1031, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1034: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIDrctDbt", 1033, 1, 1},
+		}},
+		1035: {name: "AmendmentInformationDetails11", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMndtId", 3, 0, 1}, {"OrgnlCdtrSchmeId", 40, 0, 1}, {"OrgnlCdtrAgt", 23, 0, 1}, {"OrgnlCdtrAgtAcct", 625, 0, 1},
+			{"OrgnlDbtr", 40, 0, 1}, {"OrgnlDbtrAcct", 625, 0, 1}, {"OrgnlDbtrAgt", 23, 0, 1}, {"OrgnlDbtrAgtAcct", 625, 0, 1},
+			{"OrgnlFnlColltnDt", 28, 0, 1}, {"OrgnlFrqcy", 149, 0, 1}, {"OrgnlRsn", 151, 0, 1}, {"OrgnlTrckgDays", 147, 0, 1},
+		}},
+		1036: {name: "GroupHeader53", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InstgAgt", 23, 0, 1}, {"InstdAgt", 23, 0, 1},
+		}},
+		1037: {name: "OriginalGroupInformation27", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"OrgnlNbOfTxs", 310, 0, 1},
+			{"OrgnlCtrlSum", 145, 0, 1},
+		}},
+		1038: {name: "PaymentTypeInformation25", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"ClrChanl", 161, 0, 1}, {"SvcLvl", 179, 0, 1}, {"LclInstrm", 181, 0, 1},
+			{"SeqTp", 182, 0, 1}, {"CtgyPurp", 160, 0, 1},
+		}},
+		1039: {name: "MandateRelatedInformation11", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 1}, {"DtOfSgntr", 28, 0, 1}, {"AmdmntInd", 185, 0, 1}, {"AmdmntInfDtls", 1035, 0, 1},
+			{"ElctrncSgntr", 186, 0, 1}, {"FrstColltnDt", 28, 0, 1}, {"FnlColltnDt", 28, 0, 1}, {"Frqcy", 149, 0, 1},
+			{"Rsn", 151, 0, 1}, {"TrckgDays", 147, 0, 1},
+		}},
+		1040: {name: "OriginalTransactionReference24", kind: kindSequence, elems: []elemDef{
+			{"IntrBkSttlmAmt", 124, 0, 1}, {"Amt", 154, 0, 1}, {"IntrBkSttlmDt", 28, 0, 1}, {"ReqdColltnDt", 28, 0, 1},
+			{"ReqdExctnDt", 628, 0, 1}, {"CdtrSchmeId", 40, 0, 1}, {"SttlmInf", 992, 0, 1}, {"PmtTpInf", 1038, 0, 1},
+			{"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 1039, 0, 1}, {"RmtInf", 990, 0, 1}, {"UltmtDbtr", 40, 0, 1}, {"Dbtr", 40, 0, 1},
+			{"DbtrAcct", 625, 0, 1}, {"DbtrAgt", 23, 0, 1}, {"DbtrAgtAcct", 625, 0, 1}, {"CdtrAgt", 23, 0, 1},
+			{"CdtrAgtAcct", 625, 0, 1}, {"Cdtr", 40, 0, 1}, {"CdtrAcct", 625, 0, 1}, {"UltmtCdtr", 40, 0, 1},
+		}},
+		1041: {name: "PaymentTransaction73", kind: kindSequence, elems: []elemDef{
+			{"StsReqId", 3, 0, 1}, {"OrgnlGrpInf", 315, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"AccptncDtTm", 30, 0, 1}, {"ClrSysRef", 3, 0, 1}, {"InstgAgt", 23, 0, 1},
+			{"InstdAgt", 23, 0, 1}, {"OrgnlTxRef", 1040, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1042: {name: "FIToFIPaymentStatusRequestV01", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1036, 1, 1}, {"OrgnlGrpInf", 1037, 0, 0}, {"TxInf", 1041, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1043: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsReq", 1042, 1, 1},
+		}},
+		1044: {name: "PaymentTransaction113", kind: kindSequence, elems: []elemDef{
+			{"StsReqId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"AccptncDtTm", 30, 0, 1}, {"ClrSysRef", 3, 0, 1},
+			{"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"OrgnlTxRef", 222, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1045: {name: "FIToFIPaymentStatusRequestV03", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 868, 1, 1}, {"OrgnlGrpInf", 1037, 0, 0}, {"TxInf", 1044, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1046: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsReq", 1045, 1, 1},
+		}},
+		1047: {name: "PaymentTransaction121", kind: kindSequence, elems: []elemDef{
+			{"StsReqId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"AccptncDtTm", 30, 0, 1}, {"ClrSysRef", 3, 0, 1},
+			{"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"OrgnlTxRef", 389, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1048: {name: "FIToFIPaymentStatusRequestV04", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 868, 1, 1}, {"OrgnlGrpInf", 1037, 0, 0}, {"TxInf", 1047, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1049: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsReq", 1048, 1, 1},
+		}},
+		1050: {name: "PaymentTransaction131", kind: kindSequence, elems: []elemDef{
+			{"StsReqId", 3, 0, 1}, {"OrgnlGrpInf", 225, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1},
+			{"OrgnlTxId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1}, {"AccptncDtTm", 30, 0, 1}, {"ClrSysRef", 3, 0, 1},
+			{"InstgAgt", 106, 0, 1}, {"InstdAgt", 106, 0, 1}, {"OrgnlTxRef", 772, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1051: {name: "FIToFIPaymentStatusRequestV05", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 868, 1, 1}, {"OrgnlGrpInf", 1037, 0, 0}, {"TxInf", 1050, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1052: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"FIToFIPmtStsReq", 1051, 1, 1},
+		}},
+		1053: {name: "ChequeType2Code", kind: kindSimple, facets: 128},
+		1054: {name: "ChequeDelivery1Code", kind: kindSimple, facets: 129},
+		1055: {name: "", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1054, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1056: {name: "ChequeDeliveryMethod1Choice", kind: kindSequence, elems: []elemDef{
+			{"", 1055, 1, 1},
+		}},
+		1057: {name: "Cheque6", kind: kindSequence, elems: []elemDef{
+			{"ChqTp", 1053, 0, 1}, {"ChqNb", 3, 0, 1}, {"ChqFr", 466, 0, 1}, {"DlvryMtd", 1056, 0, 1}, {"DlvrTo", 466, 0, 1},
+			{"InstrPrty", 177, 0, 1}, {"ChqMtrtyDt", 28, 0, 1}, {"FrmsCd", 3, 0, 1}, {"MemoFld", 3, 0, 2}, {"RgnlClrZone", 3, 0, 1},
+			{"PrtLctn", 3, 0, 1},
+		}},
+		1058: {name: "PaymentIdentification1", kind: kindSequence, elems: []elemDef{
+			{"InstrId", 3, 0, 1}, {"EndToEndId", 3, 1, 1},
+		}},
+		1059: {name: "PaymentTypeInformation19", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"SvcLvl", 319, 0, 1}, {"LclInstrm", 321, 0, 1}, {"CtgyPurp", 288, 0, 1},
+		}},
+		1060: {name: "ExchangeRateType1Code", kind: kindSimple, facets: 130},
+		1061: {name: "ExchangeRateInformation1", kind: kindSequence, elems: []elemDef{
+			{"XchgRate", 449, 0, 1}, {"RateTp", 1060, 0, 1}, {"CtrctId", 3, 0, 1},
+		}},
+		1062: {name: "CreditTransferTransactionInformation10", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1058, 1, 1}, {"PmtTpInf", 1059, 0, 1}, {"Amt", 276, 1, 1}, {"XchgRateInf", 1061, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"ChqInstr", 1057, 0, 1}, {"UltmtDbtr", 259, 0, 1}, {"IntrmyAgt1", 268, 0, 1},
+			{"IntrmyAgt1Acct", 272, 0, 1}, {"IntrmyAgt2", 268, 0, 1}, {"IntrmyAgt2Acct", 272, 0, 1}, {"IntrmyAgt3", 268, 0, 1},
+			{"IntrmyAgt3Acct", 272, 0, 1}, {"CdtrAgt", 268, 0, 1}, {"CdtrAgtAcct", 272, 0, 1}, {"Cdtr", 259, 0, 1},
+			{"CdtrAcct", 272, 0, 1}, {"UltmtCdtr", 259, 0, 1}, {"InstrForCdtrAgt", 240, 0, 0}, {"InstrForDbtrAgt", 13, 0, 1},
+			{"Purp", 340, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"Tax", 487, 0, 1}, {"RltdRmtInf", 467, 0, 10}, {"RmtInf", 332, 0, 1},
+		}},
+		1063: {name: "GroupHeader32", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 935, 0, 2}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"InitgPty", 259, 1, 1}, {"FwdgAgt", 268, 0, 1},
+		}},
+		1064: {name: "PaymentMethod3Code", kind: kindSimple, facets: 131},
+		1065: {name: "PaymentInstructionInformation3", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 1, 1}, {"PmtMtd", 1064, 1, 1}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 0, 1},
+			{"CtrlSum", 145, 0, 1}, {"PmtTpInf", 1059, 0, 1}, {"ReqdExctnDt", 28, 1, 1}, {"PoolgAdjstmntDt", 28, 0, 1},
+			{"Dbtr", 259, 1, 1}, {"DbtrAcct", 272, 1, 1}, {"DbtrAgt", 268, 1, 1}, {"DbtrAgtAcct", 272, 0, 1},
+			{"UltmtDbtr", 259, 0, 1}, {"ChrgBr", 236, 0, 1}, {"ChrgsAcct", 272, 0, 1}, {"ChrgsAcctAgt", 268, 0, 1},
+			{"CdtTrfTxInf", 1062, 1, 0},
+		}},
+		1066: {name: "CustomerCreditTransferInitiationV03", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1063, 1, 1}, {"PmtInf", 1065, 1, 0},
+		}},
+		1067: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrCdtTrfInitn", 1066, 1, 1},
+		}},
+		1068: {name: "ChequeDeliveryMethod1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1054, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1069: {name: "Cheque7", kind: kindSequence, elems: []elemDef{
+			{"ChqTp", 1053, 0, 1}, {"ChqNb", 3, 0, 1}, {"ChqFr", 466, 0, 1}, {"DlvryMtd", 1068, 0, 1}, {"DlvrTo", 466, 0, 1},
+			{"InstrPrty", 177, 0, 1}, {"ChqMtrtyDt", 28, 0, 1}, {"FrmsCd", 3, 0, 1}, {"MemoFld", 3, 0, 2}, {"RgnlClrZone", 3, 0, 1},
+			{"PrtLctn", 3, 0, 1}, {"Sgntr", 14, 0, 5},
+		}},
+		1070: {name: "PaymentTypeInformation19", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"SvcLvl", 179, 0, 1}, {"LclInstrm", 181, 0, 1}, {"CtgyPurp", 160, 0, 1},
+		}},
+		1071: {name: "ExchangeRate1", kind: kindSequence, elems: []elemDef{
+			{"UnitCcy", 126, 0, 1}, {"XchgRate", 449, 0, 1}, {"RateTp", 1060, 0, 1}, {"CtrctId", 3, 0, 1},
+		}},
+		1072: {name: "CreditTransferTransaction26", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1058, 1, 1}, {"PmtTpInf", 1070, 0, 1}, {"Amt", 154, 1, 1}, {"XchgRateInf", 1071, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"ChqInstr", 1069, 0, 1}, {"UltmtDbtr", 40, 0, 1}, {"IntrmyAgt1", 23, 0, 1},
+			{"IntrmyAgt1Acct", 625, 0, 1}, {"IntrmyAgt2", 23, 0, 1}, {"IntrmyAgt2Acct", 625, 0, 1}, {"IntrmyAgt3", 23, 0, 1},
+			{"IntrmyAgt3Acct", 625, 0, 1}, {"CdtrAgt", 23, 0, 1}, {"CdtrAgtAcct", 625, 0, 1}, {"Cdtr", 40, 0, 1},
+			{"CdtrAcct", 625, 0, 1}, {"UltmtCdtr", 40, 0, 1}, {"InstrForCdtrAgt", 240, 0, 0}, {"InstrForDbtrAgt", 13, 0, 1},
+			{"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"Tax", 487, 0, 1}, {"RltdRmtInf", 986, 0, 10}, {"RmtInf", 990, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1073: {name: "GroupHeader48", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"InitgPty", 40, 1, 1}, {"FwdgAgt", 23, 0, 1},
+		}},
+		1074: {name: "PaymentInstruction22", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 1, 1}, {"PmtMtd", 1064, 1, 1}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 0, 1},
+			{"CtrlSum", 145, 0, 1}, {"PmtTpInf", 1070, 0, 1}, {"ReqdExctnDt", 628, 1, 1}, {"PoolgAdjstmntDt", 28, 0, 1},
+			{"Dbtr", 40, 1, 1}, {"DbtrAcct", 625, 1, 1}, {"DbtrAgt", 23, 1, 1}, {"DbtrAgtAcct", 625, 0, 1},
+			{"InstrForDbtrAgt", 13, 0, 1}, {"UltmtDbtr", 40, 0, 1}, {"ChrgBr", 236, 0, 1}, {"ChrgsAcct", 625, 0, 1},
+			{"ChrgsAcctAgt", 23, 0, 1}, {"CdtTrfTxInf", 1072, 1, 0},
+		}},
+		1075: {name: "CustomerCreditTransferInitiationV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1073, 1, 1}, {"PmtInf", 1074, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1076: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrCdtTrfInitn", 1075, 1, 1},
+		}},
+		1077: {name: "Cheque11", kind: kindSequence, elems: []elemDef{
+			{"ChqTp", 1053, 0, 1}, {"ChqNb", 3, 0, 1}, {"ChqFr", 569, 0, 1}, {"DlvryMtd", 1068, 0, 1}, {"DlvrTo", 569, 0, 1},
+			{"InstrPrty", 177, 0, 1}, {"ChqMtrtyDt", 28, 0, 1}, {"FrmsCd", 3, 0, 1}, {"MemoFld", 3, 0, 2}, {"RgnlClrZone", 3, 0, 1},
+			{"PrtLctn", 3, 0, 1}, {"Sgntr", 14, 0, 5},
+		}},
+		1078: {name: "PaymentIdentification6", kind: kindSequence, elems: []elemDef{
+			{"InstrId", 3, 0, 1}, {"EndToEndId", 3, 1, 1}, {"UETR", 110, 0, 1},
+		}},
+		1079: {name: "PaymentTypeInformation26", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"SvcLvl", 179, 0, 0}, {"LclInstrm", 181, 0, 1}, {"CtgyPurp", 160, 0, 1},
+		}},
+		1080: {name: "CreditTransferTransaction34", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1078, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"Amt", 154, 1, 1}, {"XchgRateInf", 1071, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"ChqInstr", 1077, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"IntrmyAgt1", 106, 0, 1},
+			{"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 143, 0, 1}, {"IntrmyAgt3", 106, 0, 1},
+			{"IntrmyAgt3Acct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1}, {"CdtrAgtAcct", 143, 0, 1}, {"Cdtr", 137, 0, 1},
+			{"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1}, {"InstrForCdtrAgt", 240, 0, 0}, {"InstrForDbtrAgt", 13, 0, 1},
+			{"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"Tax", 588, 0, 1}, {"RltdRmtInf", 571, 0, 10}, {"RmtInf", 219, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1081: {name: "GroupHeader85", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"InitgPty", 137, 1, 1}, {"FwdgAgt", 106, 0, 1},
+		}},
+		1082: {name: "PaymentInstruction30", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 1, 1}, {"PmtMtd", 1064, 1, 1}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 0, 1},
+			{"CtrlSum", 145, 0, 1}, {"PmtTpInf", 1079, 0, 1}, {"ReqdExctnDt", 169, 1, 1}, {"PoolgAdjstmntDt", 28, 0, 1},
+			{"Dbtr", 137, 1, 1}, {"DbtrAcct", 143, 1, 1}, {"DbtrAgt", 106, 1, 1}, {"DbtrAgtAcct", 143, 0, 1},
+			{"InstrForDbtrAgt", 13, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"ChrgBr", 236, 0, 1}, {"ChrgsAcct", 143, 0, 1},
+			{"ChrgsAcctAgt", 106, 0, 1}, {"CdtTrfTxInf", 1080, 1, 0},
+		}},
+		1083: {name: "CustomerCreditTransferInitiationV09", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1081, 1, 1}, {"PmtInf", 1082, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1084: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrCdtTrfInitn", 1083, 1, 1},
+		}},
+		1085: {name: "AdviceType1Code", kind: kindSimple, facets: 132},
+		1086: {name: "AdviceType1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1085, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1087: {name: "AdviceType1", kind: kindSequence, elems: []elemDef{
+			{"CdtAdvc", 1086, 0, 1}, {"DbtAdvc", 1086, 0, 1},
+		}},
+		1088: {name: "ExternalDebtorAgentInstruction1Code", kind: kindSimple, facets: 2},
+		1089: {name: "InstructionForDebtorAgent1", kind: kindSequence, elems: []elemDef{
+			{"Cd", 1088, 0, 1}, {"InstrInf", 13, 0, 1},
+		}},
+		1090: {name: "CreditTransferTransaction40", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1078, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"Amt", 154, 1, 1}, {"XchgRateInf", 1071, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"MndtRltdInf", 387, 0, 1}, {"ChqInstr", 1077, 0, 1}, {"UltmtDbtr", 137, 0, 1},
+			{"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 143, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 143, 0, 1},
+			{"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1}, {"CdtrAgtAcct", 143, 0, 1},
+			{"Cdtr", 137, 0, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1}, {"InstrForCdtrAgt", 736, 0, 0},
+			{"InstrForDbtrAgt", 1089, 0, 1}, {"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"Tax", 588, 0, 1},
+			{"RltdRmtInf", 571, 0, 10}, {"RmtInf", 219, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1091: {name: "PaymentInitiationSource1", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 1, 1}, {"Prvdr", 3, 0, 1}, {"Vrsn", 3, 0, 1},
+		}},
+		1092: {name: "GroupHeader95", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"InitgPty", 137, 1, 1}, {"FwdgAgt", 106, 0, 1}, {"InitnSrc", 1091, 0, 1},
+		}},
+		1093: {name: "PaymentInstruction34", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 1, 1}, {"PmtMtd", 1064, 1, 1}, {"ReqdAdvcTp", 1087, 0, 1}, {"BtchBookg", 919, 0, 1},
+			{"NbOfTxs", 310, 0, 1}, {"CtrlSum", 145, 0, 1}, {"PmtTpInf", 1079, 0, 1}, {"ReqdExctnDt", 169, 1, 1},
+			{"PoolgAdjstmntDt", 28, 0, 1}, {"Dbtr", 137, 1, 1}, {"DbtrAcct", 143, 1, 1}, {"DbtrAgt", 106, 1, 1},
+			{"DbtrAgtAcct", 143, 0, 1}, {"InstrForDbtrAgt", 13, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"ChrgBr", 236, 0, 1},
+			{"ChrgsAcct", 143, 0, 1}, {"ChrgsAcctAgt", 106, 0, 1}, {"CdtTrfTxInf", 1090, 1, 0},
+		}},
+		1094: {name: "CustomerCreditTransferInitiationV10", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1092, 1, 1}, {"PmtInf", 1093, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1095: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrCdtTrfInitn", 1094, 1, 1},
+		}},
+		1096: {name: "TaxInformation10", kind: kindSequence, elems: []elemDef{
+			{"Cdtr", 203, 0, 1}, {"Dbtr", 205, 0, 1}, {"AdmstnZone", 3, 0, 1}, {"RefNb", 13, 0, 1}, {"Mtd", 3, 0, 1},
+			{"TtlTaxblBaseAmt", 124, 0, 1}, {"TtlTaxAmt", 124, 0, 1}, {"Dt", 28, 0, 1}, {"SeqNb", 206, 0, 1}, {"Rcrd", 768, 0, 0},
+		}},
+		1097: {name: "CreditTransferTransaction54", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1078, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"Amt", 154, 1, 1}, {"XchgRateInf", 1071, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"MndtRltdInf", 387, 0, 1}, {"ChqInstr", 1077, 0, 1}, {"UltmtDbtr", 137, 0, 1},
+			{"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt1Acct", 742, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt2Acct", 742, 0, 1},
+			{"IntrmyAgt3", 106, 0, 1}, {"IntrmyAgt3Acct", 742, 0, 1}, {"CdtrAgt", 106, 0, 1}, {"CdtrAgtAcct", 742, 0, 1},
+			{"Cdtr", 137, 0, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 137, 0, 1}, {"InstrForCdtrAgt", 736, 0, 0},
+			{"InstrForDbtrAgt", 1089, 0, 1}, {"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"Tax", 1096, 0, 1},
+			{"RltdRmtInf", 571, 0, 10}, {"RmtInf", 771, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1098: {name: "PaymentInstruction40", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 1, 1}, {"PmtMtd", 1064, 1, 1}, {"ReqdAdvcTp", 1087, 0, 1}, {"BtchBookg", 919, 0, 1},
+			{"NbOfTxs", 310, 0, 1}, {"CtrlSum", 145, 0, 1}, {"PmtTpInf", 1079, 0, 1}, {"ReqdExctnDt", 169, 1, 1},
+			{"PoolgAdjstmntDt", 28, 0, 1}, {"Dbtr", 137, 1, 1}, {"DbtrAcct", 742, 1, 1}, {"DbtrAgt", 106, 1, 1},
+			{"DbtrAgtAcct", 742, 0, 1}, {"InstrForDbtrAgt", 13, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"ChrgBr", 236, 0, 1},
+			{"ChrgsAcct", 742, 0, 1}, {"ChrgsAcctAgt", 106, 0, 1}, {"CdtTrfTxInf", 1097, 1, 0},
+		}},
+		1099: {name: "CustomerCreditTransferInitiationV11", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1092, 1, 1}, {"PmtInf", 1098, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1100: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrCdtTrfInitn", 1099, 1, 1},
+		}},
+		1101: {name: "Cheque19", kind: kindSequence, elems: []elemDef{
+			{"ChqTp", 1053, 0, 1}, {"ChqNb", 3, 0, 1}, {"ChqFr", 1004, 0, 1}, {"DlvryMtd", 1068, 0, 1}, {"DlvrTo", 1004, 0, 1},
+			{"InstrPrty", 177, 0, 1}, {"ChqMtrtyDt", 28, 0, 1}, {"FrmsCd", 3, 0, 1}, {"MemoFld", 3, 0, 2}, {"RgnlClrZone", 3, 0, 1},
+			{"PrtLctn", 3, 0, 1}, {"Sgntr", 14, 0, 5},
+		}},
+		1102: {name: "CreditTransferTransaction61", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1078, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"Amt", 154, 1, 1}, {"XchgRateInf", 1071, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"MndtRltdInf", 387, 0, 1}, {"ChqInstr", 1101, 0, 1}, {"UltmtDbtr", 852, 0, 1},
+			{"IntrmyAgt1", 843, 0, 1}, {"IntrmyAgt1Acct", 742, 0, 1}, {"IntrmyAgt2", 843, 0, 1}, {"IntrmyAgt2Acct", 742, 0, 1},
+			{"IntrmyAgt3", 843, 0, 1}, {"IntrmyAgt3Acct", 742, 0, 1}, {"CdtrAgt", 843, 0, 1}, {"CdtrAgtAcct", 742, 0, 1},
+			{"Cdtr", 852, 0, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 852, 0, 1}, {"InstrForCdtrAgt", 736, 0, 0},
+			{"InstrForDbtrAgt", 1089, 0, 1}, {"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"Tax", 769, 0, 1},
+			{"RltdRmtInf", 1006, 0, 10}, {"RmtInf", 907, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1103: {name: "GroupHeader114", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"InitgPty", 852, 1, 1}, {"FwdgAgt", 843, 0, 1}, {"InitnSrc", 1091, 0, 1},
+		}},
+		1104: {name: "PaymentInstruction44", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 1, 1}, {"PmtMtd", 1064, 1, 1}, {"ReqdAdvcTp", 1087, 0, 1}, {"BtchBookg", 919, 0, 1},
+			{"NbOfTxs", 310, 0, 1}, {"CtrlSum", 145, 0, 1}, {"PmtTpInf", 1079, 0, 1}, {"ReqdExctnDt", 169, 1, 1},
+			{"PoolgAdjstmntDt", 28, 0, 1}, {"Dbtr", 852, 1, 1}, {"DbtrAcct", 742, 1, 1}, {"DbtrAgt", 843, 1, 1},
+			{"DbtrAgtAcct", 742, 0, 1}, {"InstrForDbtrAgt", 13, 0, 1}, {"UltmtDbtr", 852, 0, 1}, {"ChrgBr", 236, 0, 1},
+			{"ChrgsAcct", 742, 0, 1}, {"ChrgsAcctAgt", 843, 0, 1}, {"CdtTrfTxInf", 1102, 1, 0},
+		}},
+		1105: {name: "CustomerCreditTransferInitiationV12", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1103, 1, 1}, {"PmtInf", 1104, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1106: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrCdtTrfInitn", 1105, 1, 1},
+		}},
+		1107: {name: "GroupHeader36", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InitgPty", 259, 0, 1}, {"FwdgAgt", 268, 0, 1}, {"DbtrAgt", 268, 0, 1},
+			{"CdtrAgt", 268, 0, 1},
+		}},
+		1108: {name: "PaymentTransactionInformation25", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"TxSts", 862, 0, 1},
+			{"StsRsnInf", 861, 0, 0}, {"ChrgsInf", 856, 0, 0}, {"AccptncDtTm", 30, 0, 1}, {"AcctSvcrRef", 3, 0, 1},
+			{"ClrSysRef", 3, 0, 1}, {"OrgnlTxRef", 333, 0, 1},
+		}},
+		1109: {name: "OriginalPaymentInformation1", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfSts", 858, 0, 1},
+			{"StsRsnInf", 861, 0, 0}, {"NbOfTxsPerSts", 863, 0, 0}, {"TxInfAndSts", 1108, 0, 0},
+		}},
+		1110: {name: "CustomerPaymentStatusReportV03", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1107, 1, 1}, {"OrgnlGrpInfAndSts", 864, 1, 1}, {"OrgnlPmtInfAndSts", 1109, 0, 0},
+		}},
+		1111: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrPmtStsRpt", 1110, 1, 1},
+		}},
+		1112: {name: "CurrencyExchange13", kind: kindSequence, elems: []elemDef{
+			{"SrcCcy", 346, 1, 1}, {"TrgtCcy", 346, 1, 1}, {"XchgRate", 449, 1, 1}, {"UnitCcy", 346, 0, 1},
+		}},
+		1113: {name: "GroupHeader86", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InitgPty", 137, 0, 1}, {"FwdgAgt", 106, 0, 1}, {"DbtrAgt", 106, 0, 1},
+			{"CdtrAgt", 106, 0, 1},
+		}},
+		1114: {name: "TrackerRecord1", kind: kindSequence, elems: []elemDef{
+			{"Agt", 106, 1, 1}, {"ChrgBr", 236, 0, 1}, {"ChrgsAmt", 344, 0, 1}, {"XchgRateData", 1112, 0, 1},
+		}},
+		1115: {name: "TrackerData1", kind: kindSequence, elems: []elemDef{
+			{"ConfdDt", 169, 1, 1}, {"ConfdAmt", 344, 1, 1}, {"TrckrRcrd", 1114, 1, 0},
+		}},
+		1116: {name: "PaymentTransaction105", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"TxSts", 809, 0, 1}, {"StsRsnInf", 813, 0, 0}, {"ChrgsInf", 355, 0, 0}, {"TrckrData", 1115, 0, 1},
+			{"AccptncDtTm", 30, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1}, {"OrgnlTxRef", 222, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1117: {name: "OriginalPaymentInstruction32", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfSts", 869, 0, 1},
+			{"StsRsnInf", 813, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0}, {"TxInfAndSts", 1116, 0, 0},
+		}},
+		1118: {name: "CustomerPaymentStatusReportV10", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1113, 1, 1}, {"OrgnlGrpInfAndSts", 871, 1, 1}, {"OrgnlPmtInfAndSts", 1117, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1119: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrPmtStsRpt", 1118, 1, 1},
+		}},
+		1120: {name: "PaymentTransaction126", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"TxSts", 809, 0, 1}, {"StsRsnInf", 813, 0, 0}, {"ChrgsInf", 355, 0, 0}, {"TrckrData", 1115, 0, 1},
+			{"AccptncDtTm", 30, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1}, {"OrgnlTxRef", 389, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1121: {name: "OriginalPaymentInstruction38", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfSts", 869, 0, 1},
+			{"StsRsnInf", 813, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0}, {"TxInfAndSts", 1120, 0, 0},
+		}},
+		1122: {name: "CustomerPaymentStatusReportV11", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1113, 1, 1}, {"OrgnlGrpInfAndSts", 871, 1, 1}, {"OrgnlPmtInfAndSts", 1121, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1123: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrPmtStsRpt", 1122, 1, 1},
+		}},
+		1124: {name: "GroupHeader128", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InitgPty", 852, 0, 1}, {"FwdgAgt", 843, 0, 1}, {"DbtrAgt", 843, 0, 1},
+			{"CdtrAgt", 843, 0, 1},
+		}},
+		1125: {name: "TrackerRecord5", kind: kindSequence, elems: []elemDef{
+			{"Agt", 843, 1, 1}, {"ChrgBr", 236, 0, 1}, {"ChrgsAmt", 344, 0, 1}, {"XchgRateData", 1112, 0, 1},
+		}},
+		1126: {name: "TrackerData7", kind: kindSequence, elems: []elemDef{
+			{"ConfdDt", 169, 1, 1}, {"ConfdAmt", 344, 1, 1}, {"TrckrRcrd", 1125, 1, 0},
+		}},
+		1127: {name: "PaymentTransaction160", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"TxSts", 809, 0, 1}, {"StsRsnInf", 892, 0, 0}, {"ChrgsInf", 883, 0, 0}, {"TrckrData", 1126, 0, 1},
+			{"AccptncDtTm", 30, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1}, {"OrgnlTxRef", 909, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1128: {name: "OriginalPaymentInstruction51", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfSts", 869, 0, 1},
+			{"StsRsnInf", 892, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0}, {"TxInfAndSts", 1127, 0, 0},
+		}},
+		1129: {name: "CustomerPaymentStatusReportV14", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1124, 1, 1}, {"OrgnlGrpInfAndSts", 893, 1, 1}, {"OrgnlPmtInfAndSts", 1128, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1130: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrPmtStsRpt", 1129, 1, 1},
+		}},
+		1131: {name: "GroupHeader88", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"GrpRvsl", 185, 0, 1}, {"InitgPty", 137, 0, 1}, {"FwdgAgt", 106, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"CdtrAgt", 106, 0, 1},
+		}},
+		1132: {name: "PaymentTransaction125", kind: kindSequence, elems: []elemDef{
+			{"RvslId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"OrgnlInstdAmt", 124, 0, 1}, {"RvsdInstdAmt", 124, 0, 1}, {"ChrgBr", 236, 0, 1}, {"RvslRsnInf", 969, 0, 0},
+			{"OrgnlTxRef", 389, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1133: {name: "OriginalPaymentInstruction37", kind: kindSequence, elems: []elemDef{
+			{"RvslPmtInfId", 3, 0, 1}, {"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1},
+			{"BtchBookg", 919, 0, 1}, {"PmtInfRvsl", 185, 0, 1}, {"RvslRsnInf", 969, 0, 0}, {"TxInf", 1132, 0, 0},
+		}},
+		1134: {name: "CustomerPaymentReversalV10", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1131, 1, 1}, {"OrgnlGrpInf", 970, 1, 1}, {"OrgnlPmtInfAndRvsl", 1133, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1135: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrPmtRvsl", 1134, 1, 1},
+		}},
+		1136: {name: "GroupHeader39", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 935, 0, 2}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"InitgPty", 259, 1, 1}, {"FwdgAgt", 268, 0, 1},
+		}},
+		1137: {name: "PaymentMethod2Code", kind: kindSimple, facets: 133},
+		1138: {name: "PaymentTypeInformation20", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"SvcLvl", 319, 0, 1}, {"LclInstrm", 321, 0, 1}, {"SeqTp", 322, 0, 1},
+			{"CtgyPurp", 288, 0, 1},
+		}},
+		1139: {name: "DirectDebitTransaction6", kind: kindSequence, elems: []elemDef{
+			{"MndtRltdInf", 324, 0, 1}, {"CdtrSchmeId", 259, 0, 1}, {"PreNtfctnId", 3, 0, 1}, {"PreNtfctnDt", 28, 0, 1},
+		}},
+		1140: {name: "DirectDebitTransactionInformation9", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1058, 1, 1}, {"PmtTpInf", 1138, 0, 1}, {"InstdAmt", 124, 1, 1}, {"ChrgBr", 236, 0, 1},
+			{"DrctDbtTx", 1139, 0, 1}, {"UltmtCdtr", 259, 0, 1}, {"DbtrAgt", 268, 1, 1}, {"DbtrAgtAcct", 272, 0, 1},
+			{"Dbtr", 259, 1, 1}, {"DbtrAcct", 272, 1, 1}, {"UltmtDbtr", 259, 0, 1}, {"InstrForCdtrAgt", 13, 0, 1},
+			{"Purp", 340, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"Tax", 487, 0, 1}, {"RltdRmtInf", 467, 0, 10}, {"RmtInf", 332, 0, 1},
+		}},
+		1141: {name: "PaymentInstructionInformation4", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 1, 1}, {"PmtMtd", 1137, 1, 1}, {"BtchBookg", 919, 0, 1}, {"NbOfTxs", 310, 0, 1},
+			{"CtrlSum", 145, 0, 1}, {"PmtTpInf", 1138, 0, 1}, {"ReqdColltnDt", 28, 1, 1}, {"Cdtr", 259, 1, 1},
+			{"CdtrAcct", 272, 1, 1}, {"CdtrAgt", 268, 1, 1}, {"CdtrAgtAcct", 272, 0, 1}, {"UltmtCdtr", 259, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"ChrgsAcct", 272, 0, 1}, {"ChrgsAcctAgt", 268, 0, 1}, {"CdtrSchmeId", 259, 0, 1},
+			{"DrctDbtTxInf", 1140, 1, 0},
+		}},
+		1142: {name: "CustomerDirectDebitInitiationV02", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1136, 1, 1}, {"PmtInf", 1141, 1, 0},
+		}},
+		1143: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrDrctDbtInitn", 1142, 1, 1},
+		}},
+		1144: {name: "GroupHeader83", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1},
+			{"InitgPty", 137, 1, 1}, {"FwdgAgt", 106, 0, 1},
+		}},
+		1145: {name: "PaymentTypeInformation29", kind: kindSequence, elems: []elemDef{
+			{"InstrPrty", 177, 0, 1}, {"SvcLvl", 179, 0, 0}, {"LclInstrm", 181, 0, 1}, {"SeqTp", 182, 0, 1},
+			{"CtgyPurp", 160, 0, 1},
+		}},
+		1146: {name: "DirectDebitTransactionInformation23", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1078, 1, 1}, {"PmtTpInf", 1145, 0, 1}, {"InstdAmt", 124, 1, 1}, {"ChrgBr", 236, 0, 1},
+			{"DrctDbtTx", 920, 0, 1}, {"UltmtCdtr", 137, 0, 1}, {"DbtrAgt", 106, 1, 1}, {"DbtrAgtAcct", 143, 0, 1},
+			{"Dbtr", 137, 1, 1}, {"DbtrAcct", 143, 1, 1}, {"UltmtDbtr", 137, 0, 1}, {"InstrForCdtrAgt", 13, 0, 1},
+			{"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10}, {"Tax", 588, 0, 1}, {"RltdRmtInf", 571, 0, 10}, {"RmtInf", 219, 0, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1147: {name: "PaymentInstruction37", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 1, 1}, {"PmtMtd", 1137, 1, 1}, {"ReqdAdvcTp", 1087, 0, 1}, {"BtchBookg", 919, 0, 1},
+			{"NbOfTxs", 310, 0, 1}, {"CtrlSum", 145, 0, 1}, {"PmtTpInf", 1145, 0, 1}, {"ReqdColltnDt", 28, 1, 1},
+			{"Cdtr", 137, 1, 1}, {"CdtrAcct", 143, 1, 1}, {"CdtrAgt", 106, 1, 1}, {"CdtrAgtAcct", 143, 0, 1},
+			{"UltmtCdtr", 137, 0, 1}, {"ChrgBr", 236, 0, 1}, {"ChrgsAcct", 143, 0, 1}, {"ChrgsAcctAgt", 106, 0, 1},
+			{"CdtrSchmeId", 137, 0, 1}, {"DrctDbtTxInf", 1146, 1, 0},
+		}},
+		1148: {name: "CustomerDirectDebitInitiationV09", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1144, 1, 1}, {"PmtInf", 1147, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1149: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CstmrDrctDbtInitn", 1148, 1, 1},
+		}},
+		1150: {name: "ExternalAuthenticationChannel1Code", kind: kindSimple, facets: 2},
+		1151: {name: "AuthenticationChannel1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1150, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1152: {name: "GroupHeader47", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"InitgPty", 40, 0, 1}, {"InstgAgt", 23, 0, 1},
+			{"InstdAgt", 23, 0, 1},
+		}},
+		1153: {name: "MandateAuthentication1", kind: kindSequence, elems: []elemDef{
+			{"MsgAuthntcnCd", 15, 0, 1}, {"Dt", 28, 0, 1}, {"Chanl", 1151, 0, 1},
+		}},
+		1154: {name: "SequenceType2Code", kind: kindSimple, facets: 134},
+		1155: {name: "MandateOccurrences4", kind: kindSequence, elems: []elemDef{
+			{"SeqTp", 1154, 1, 1}, {"Frqcy", 149, 0, 1}, {"Drtn", 719, 0, 1}, {"FrstColltnDt", 28, 0, 1},
+			{"FnlColltnDt", 28, 0, 1},
+		}},
+		1156: {name: "Frequency10Code", kind: kindSimple, facets: 135},
+		1157: {name: "Frequency37Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1156, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1158: {name: "MandateAdjustment1", kind: kindSequence, elems: []elemDef{
+			{"DtAdjstmntRuleInd", 185, 1, 1}, {"Ctgy", 1157, 0, 1}, {"Amt", 344, 0, 1}, {"Rate", 209, 0, 1},
+		}},
+		1159: {name: "ReferredMandateDocument1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 190, 0, 1}, {"Nb", 3, 0, 1}, {"CdtrRef", 3, 0, 1}, {"RltdDt", 28, 0, 1},
+		}},
+		1160: {name: "Mandate10", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 0}, {"MndtReqId", 3, 1, 1}, {"Authntcn", 1153, 0, 1}, {"Tp", 385, 0, 1}, {"Ocrncs", 1155, 0, 1},
+			{"TrckgInd", 185, 1, 1}, {"FrstColltnAmt", 344, 0, 1}, {"ColltnAmt", 344, 0, 1}, {"MaxAmt", 344, 0, 1},
+			{"Adjstmnt", 1158, 0, 1}, {"Rsn", 151, 0, 1}, {"CdtrSchmeId", 40, 0, 1}, {"Cdtr", 40, 1, 1}, {"CdtrAcct", 625, 0, 1},
+			{"CdtrAgt", 23, 0, 1}, {"UltmtCdtr", 40, 0, 1}, {"Dbtr", 40, 1, 1}, {"DbtrAcct", 625, 0, 1}, {"DbtrAgt", 23, 1, 1},
+			{"UltmtDbtr", 40, 0, 1}, {"MndtRef", 3, 0, 1}, {"RfrdDoc", 1159, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1161: {name: "MandateInitiationRequestV05", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1152, 1, 1}, {"Mndt", 1160, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1162: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtInitnReq", 1161, 1, 1},
+		}},
+		1163: {name: "DatePeriod3", kind: kindSequence, elems: []elemDef{
+			{"FrDt", 28, 1, 1}, {"ToDt", 28, 0, 1},
+		}},
+		1164: {name: "GroupHeader110", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"InitgPty", 852, 0, 1}, {"InstgAgt", 843, 0, 1},
+			{"InstdAgt", 843, 0, 1},
+		}},
+		1165: {name: "MandateOccurrences5", kind: kindSequence, elems: []elemDef{
+			{"SeqTp", 1154, 1, 1}, {"Frqcy", 149, 0, 1}, {"Drtn", 1163, 0, 1}, {"FrstColltnDt", 28, 0, 1},
+			{"FnlColltnDt", 28, 0, 1},
+		}},
+		1166: {name: "ReferredMandateDocument2", kind: kindSequence, elems: []elemDef{
+			{"Tp", 898, 0, 1}, {"Nb", 3, 0, 1}, {"CdtrRef", 3, 0, 1}, {"RltdDt", 890, 0, 1},
+		}},
+		1167: {name: "Mandate23", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 0}, {"MndtReqId", 3, 1, 1}, {"Authntcn", 1153, 0, 1}, {"Tp", 385, 0, 1}, {"Ocrncs", 1165, 0, 1},
+			{"TrckgInd", 185, 1, 1}, {"FrstColltnAmt", 344, 0, 1}, {"ColltnAmt", 344, 0, 1}, {"MaxAmt", 344, 0, 1},
+			{"Adjstmnt", 1158, 0, 1}, {"Rsn", 151, 0, 1}, {"CdtrSchmeId", 852, 0, 1}, {"Cdtr", 852, 1, 1}, {"CdtrAcct", 742, 0, 1},
+			{"CdtrAgt", 843, 0, 1}, {"UltmtCdtr", 852, 0, 1}, {"Dbtr", 852, 1, 1}, {"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 843, 1, 1},
+			{"UltmtDbtr", 852, 0, 1}, {"MndtRef", 3, 0, 1}, {"RfrdDoc", 1166, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1168: {name: "MandateInitiationRequestV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1164, 1, 1}, {"Mndt", 1167, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1169: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtInitnReq", 1168, 1, 1},
+		}},
+		1170: {name: "OriginalMessageInformation1", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"MsgNmId", 3, 1, 1}, {"CreDtTm", 30, 0, 1},
+		}},
+		1171: {name: "ExternalMandateReason1Code", kind: kindSimple, facets: 2},
+		1172: {name: "MandateReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1171, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1173: {name: "MandateAmendmentReason1", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 40, 0, 1}, {"Rsn", 1172, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1174: {name: "Mandate8", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 1, 1}, {"MndtReqId", 3, 0, 1}, {"Authntcn", 1153, 0, 1}, {"Tp", 385, 0, 1}, {"Ocrncs", 1155, 0, 1},
+			{"TrckgInd", 185, 1, 1}, {"FrstColltnAmt", 344, 0, 1}, {"ColltnAmt", 344, 0, 1}, {"MaxAmt", 344, 0, 1},
+			{"Adjstmnt", 1158, 0, 1}, {"Rsn", 151, 0, 1}, {"CdtrSchmeId", 40, 0, 1}, {"Cdtr", 40, 0, 1}, {"CdtrAcct", 625, 0, 1},
+			{"CdtrAgt", 23, 0, 1}, {"UltmtCdtr", 40, 0, 1}, {"Dbtr", 40, 0, 1}, {"DbtrAcct", 625, 0, 1}, {"DbtrAgt", 23, 0, 1},
+			{"UltmtDbtr", 40, 0, 1}, {"MndtRef", 3, 0, 1}, {"RfrdDoc", 1159, 0, 0},
+		}},
+		1175: {name: "Mandate9", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 1, 1}, {"MndtReqId", 3, 0, 1}, {"Authntcn", 1153, 0, 1}, {"Tp", 385, 0, 1}, {"Ocrncs", 1155, 0, 1},
+			{"TrckgInd", 185, 1, 1}, {"FrstColltnAmt", 124, 0, 1}, {"ColltnAmt", 124, 0, 1}, {"MaxAmt", 124, 0, 1},
+			{"Adjstmnt", 1158, 0, 1}, {"Rsn", 151, 0, 1}, {"CdtrSchmeId", 40, 0, 1}, {"Cdtr", 40, 1, 1}, {"CdtrAcct", 625, 0, 1},
+			{"CdtrAgt", 23, 0, 1}, {"UltmtCdtr", 40, 0, 1}, {"Dbtr", 40, 1, 1}, {"DbtrAcct", 625, 0, 1}, {"DbtrAgt", 23, 1, 1},
+			{"UltmtDbtr", 40, 0, 1}, {"MndtRef", 3, 0, 1}, {"RfrdDoc", 1159, 0, 0},
+		}},
+		1176: {name: "OriginalMandate4Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgnlMndtId", 3, 1, 1}, {"OrgnlMndt", 1175, 1, 1},
+		}},
+		1177: {name: "MandateAmendment5", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgInf", 1170, 0, 1}, {"AmdmntRsn", 1173, 1, 1}, {"Mndt", 1174, 1, 1}, {"OrgnlMndt", 1176, 1, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1178: {name: "MandateAmendmentRequestV05", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1152, 1, 1}, {"UndrlygAmdmntDtls", 1177, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1179: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtAmdmntReq", 1178, 1, 1},
+		}},
+		1180: {name: "MandateAmendmentReason3", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 852, 0, 1}, {"Rsn", 1172, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1181: {name: "Mandate21", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 1, 1}, {"MndtReqId", 3, 0, 1}, {"Authntcn", 1153, 0, 1}, {"Tp", 385, 0, 1}, {"Ocrncs", 1165, 0, 1},
+			{"TrckgInd", 185, 1, 1}, {"FrstColltnAmt", 344, 0, 1}, {"ColltnAmt", 344, 0, 1}, {"MaxAmt", 344, 0, 1},
+			{"Adjstmnt", 1158, 0, 1}, {"Rsn", 151, 0, 1}, {"CdtrSchmeId", 852, 0, 1}, {"Cdtr", 852, 0, 1}, {"CdtrAcct", 742, 0, 1},
+			{"CdtrAgt", 843, 0, 1}, {"UltmtCdtr", 852, 0, 1}, {"Dbtr", 852, 0, 1}, {"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 843, 0, 1},
+			{"UltmtDbtr", 852, 0, 1}, {"MndtRef", 3, 0, 1}, {"RfrdDoc", 1166, 0, 0},
+		}},
+		1182: {name: "Mandate20", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 1, 1}, {"MndtReqId", 3, 0, 1}, {"Authntcn", 1153, 0, 1}, {"Tp", 385, 0, 1}, {"Ocrncs", 1165, 0, 1},
+			{"TrckgInd", 185, 1, 1}, {"FrstColltnAmt", 124, 0, 1}, {"ColltnAmt", 124, 0, 1}, {"MaxAmt", 124, 0, 1},
+			{"Adjstmnt", 1158, 0, 1}, {"Rsn", 151, 0, 1}, {"CdtrSchmeId", 852, 0, 1}, {"Cdtr", 852, 1, 1}, {"CdtrAcct", 742, 0, 1},
+			{"CdtrAgt", 843, 0, 1}, {"UltmtCdtr", 852, 0, 1}, {"Dbtr", 852, 1, 1}, {"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 843, 1, 1},
+			{"UltmtDbtr", 852, 0, 1}, {"MndtRef", 3, 0, 1}, {"RfrdDoc", 1166, 0, 0},
+		}},
+		1183: {name: "OriginalMandate10Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgnlMndtId", 3, 1, 1}, {"OrgnlMndt", 1182, 1, 1},
+		}},
+		1184: {name: "MandateAmendment8", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgInf", 1170, 0, 1}, {"AmdmntRsn", 1180, 1, 1}, {"Mndt", 1181, 1, 1}, {"OrgnlMndt", 1183, 1, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1185: {name: "MandateAmendmentRequestV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1164, 1, 1}, {"UndrlygAmdmntDtls", 1184, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1186: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtAmdmntReq", 1185, 1, 1},
+		}},
+		1187: {name: "PaymentCancellationReason1", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 40, 0, 1}, {"Rsn", 1172, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1188: {name: "MandateCancellation5", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgInf", 1170, 0, 1}, {"CxlRsn", 1187, 1, 1}, {"OrgnlMndt", 1176, 1, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1189: {name: "MandateCancellationRequestV05", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1152, 1, 1}, {"UndrlygCxlDtls", 1188, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1190: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtCxlReq", 1189, 1, 1},
+		}},
+		1191: {name: "MandateCancellationReason2", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 852, 0, 1}, {"Rsn", 1172, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1192: {name: "MandateCancellation8", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgInf", 1170, 0, 1}, {"CxlRsn", 1191, 1, 1}, {"OrgnlMndt", 1183, 1, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1193: {name: "MandateCancellationRequestV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1164, 1, 1}, {"UndrlygCxlDtls", 1192, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1194: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtCxlReq", 1193, 1, 1},
+		}},
+		1195: {name: "AcceptanceResult6", kind: kindSequence, elems: []elemDef{
+			{"Accptd", 156, 1, 1}, {"RjctRsn", 1172, 0, 1}, {"AddtlRjctRsnInf", 281, 0, 0},
+		}},
+		1196: {name: "Mandate11", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 1}, {"MndtReqId", 3, 0, 1}, {"Authntcn", 1153, 0, 1}, {"Tp", 385, 0, 1}, {"Ocrncs", 1155, 0, 1},
+			{"TrckgInd", 185, 1, 1}, {"FrstColltnAmt", 124, 0, 1}, {"ColltnAmt", 124, 0, 1}, {"MaxAmt", 124, 0, 1},
+			{"Adjstmnt", 1158, 0, 1}, {"Rsn", 151, 0, 1}, {"CdtrSchmeId", 40, 0, 1}, {"Cdtr", 40, 1, 1}, {"CdtrAcct", 625, 0, 1},
+			{"CdtrAgt", 23, 0, 1}, {"UltmtCdtr", 40, 0, 1}, {"Dbtr", 40, 1, 1}, {"DbtrAcct", 625, 0, 1}, {"DbtrAgt", 23, 1, 1},
+			{"UltmtDbtr", 40, 0, 1}, {"MndtRef", 3, 0, 1}, {"RfrdDoc", 1159, 0, 0},
+		}},
+		1197: {name: "OriginalMandate5Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgnlMndtId", 3, 1, 1}, {"OrgnlMndt", 1196, 1, 1},
+		}},
+		1198: {name: "MandateAcceptance5", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgInf", 1170, 0, 1}, {"AccptncRslt", 1195, 1, 1}, {"OrgnlMndt", 1197, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1199: {name: "MandateAcceptanceReportV05", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1152, 1, 1}, {"UndrlygAccptncDtls", 1198, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1200: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtAccptncRpt", 1199, 1, 1},
+		}},
+		1201: {name: "Mandate22", kind: kindSequence, elems: []elemDef{
+			{"MndtId", 3, 0, 1}, {"MndtReqId", 3, 0, 1}, {"Authntcn", 1153, 0, 1}, {"Tp", 385, 0, 1}, {"Ocrncs", 1165, 0, 1},
+			{"TrckgInd", 185, 1, 1}, {"FrstColltnAmt", 124, 0, 1}, {"ColltnAmt", 124, 0, 1}, {"MaxAmt", 124, 0, 1},
+			{"Adjstmnt", 1158, 0, 1}, {"Rsn", 151, 0, 1}, {"CdtrSchmeId", 852, 0, 1}, {"Cdtr", 852, 1, 1}, {"CdtrAcct", 742, 0, 1},
+			{"CdtrAgt", 843, 0, 1}, {"UltmtCdtr", 852, 0, 1}, {"Dbtr", 852, 1, 1}, {"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 843, 1, 1},
+			{"UltmtDbtr", 852, 0, 1}, {"MndtRef", 3, 0, 1}, {"RfrdDoc", 1166, 0, 0},
+		}},
+		1202: {name: "OriginalMandate11Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgnlMndtId", 3, 1, 1}, {"OrgnlMndt", 1201, 1, 1},
+		}},
+		1203: {name: "MandateAcceptance8", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgInf", 1170, 0, 1}, {"AccptncRslt", 1195, 1, 1}, {"OrgnlMndt", 1202, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1204: {name: "MandateAcceptanceReportV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1164, 1, 1}, {"UndrlygAccptncDtls", 1203, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1205: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtAccptncRpt", 1204, 1, 1},
+		}},
+		1206: {name: "AmountOrRate1Choice", kind: kindChoice, elems: []elemDef{
+			{"Amt", 344, 1, 1}, {"Rate", 209, 1, 1},
+		}},
+		1207: {name: "PaymentCondition1", kind: kindSequence, elems: []elemDef{
+			{"AmtModAllwd", 185, 1, 1}, {"EarlyPmtAllwd", 185, 1, 1}, {"DelyPnlty", 13, 0, 1}, {"ImdtPmtRbt", 1206, 0, 1},
+			{"GrntedPmtReqd", 185, 1, 1},
+		}},
+		1208: {name: "CreditTransferTransaction35", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1078, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"PmtCond", 1207, 0, 1}, {"Amt", 154, 1, 1}, {"ChrgBr", 236, 1, 1},
+			{"ChqInstr", 1077, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt2", 106, 0, 1},
+			{"IntrmyAgt3", 106, 0, 1}, {"CdtrAgt", 106, 1, 1}, {"Cdtr", 137, 1, 1}, {"CdtrAcct", 143, 0, 1},
+			{"UltmtCdtr", 137, 0, 1}, {"InstrForCdtrAgt", 240, 0, 0}, {"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10},
+			{"Tax", 588, 0, 1}, {"RltdRmtInf", 571, 0, 10}, {"RmtInf", 219, 0, 1}, {"NclsdFile", 795, 0, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1209: {name: "GroupHeader78", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1}, {"InitgPty", 137, 1, 1},
+		}},
+		1210: {name: "PaymentMethod7Code", kind: kindSimple, facets: 136},
+		1211: {name: "PaymentInstruction31", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 0, 1}, {"PmtMtd", 1210, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"ReqdExctnDt", 169, 1, 1},
+			{"XpryDt", 169, 0, 1}, {"PmtCond", 1207, 0, 1}, {"Dbtr", 137, 1, 1}, {"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 1, 1},
+			{"UltmtDbtr", 137, 0, 1}, {"ChrgBr", 236, 0, 1}, {"CdtTrfTx", 1208, 1, 0},
+		}},
+		1212: {name: "CreditorPaymentActivationRequestV07", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1209, 1, 1}, {"PmtInf", 1211, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1213: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CdtrPmtActvtnReq", 1212, 1, 1},
+		}},
+		1214: {name: "CreditTransferTransaction42", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1078, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"PmtCond", 1207, 0, 1}, {"Amt", 154, 1, 1}, {"ChrgBr", 236, 1, 1},
+			{"MndtRltdInf", 387, 0, 1}, {"ChqInstr", 1077, 0, 1}, {"UltmtDbtr", 137, 0, 1}, {"IntrmyAgt1", 106, 0, 1},
+			{"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt3", 106, 0, 1}, {"CdtrAgt", 106, 1, 1}, {"Cdtr", 137, 1, 1},
+			{"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1}, {"InstrForCdtrAgt", 736, 0, 0}, {"Purp", 221, 0, 1},
+			{"RgltryRptg", 927, 0, 10}, {"Tax", 588, 0, 1}, {"RltdRmtInf", 571, 0, 10}, {"RmtInf", 219, 0, 1},
+			{"NclsdFile", 795, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1215: {name: "PaymentInstruction35", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 0, 1}, {"PmtMtd", 1210, 1, 1}, {"ReqdAdvcTp", 1087, 0, 1}, {"PmtTpInf", 1079, 0, 1},
+			{"ReqdExctnDt", 169, 1, 1}, {"XpryDt", 169, 0, 1}, {"PmtCond", 1207, 0, 1}, {"Dbtr", 137, 1, 1},
+			{"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 1, 1}, {"UltmtDbtr", 137, 0, 1}, {"ChrgBr", 236, 0, 1},
+			{"CdtTrfTx", 1214, 1, 0},
+		}},
+		1216: {name: "CreditorPaymentActivationRequestV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1209, 1, 1}, {"PmtInf", 1215, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1217: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CdtrPmtActvtnReq", 1216, 1, 1},
+		}},
+		1218: {name: "Cheque16", kind: kindSequence, elems: []elemDef{
+			{"ChqTp", 1053, 0, 1}, {"ChqNb", 3, 0, 1}, {"ChqFr", 569, 0, 1}, {"DlvryMtd", 1068, 0, 1}, {"DlvrTo", 569, 0, 1},
+			{"InstrPrty", 177, 0, 1}, {"ChqMtrtyDt", 28, 0, 1}, {"FrmsCd", 3, 0, 1}, {"MemoFld", 3, 0, 2}, {"RgnlClrZone", 3, 0, 1},
+			{"PrtLctn", 3, 0, 1}, {"Sgntr", 14, 0, 5},
+		}},
+		1219: {name: "CreditTransferTransaction57", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1078, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"PmtCond", 1207, 0, 1}, {"ReqdExctnDt", 169, 0, 1},
+			{"Amt", 154, 1, 1}, {"ChrgBr", 236, 1, 1}, {"MndtRltdInf", 387, 0, 1}, {"ChqInstr", 1218, 0, 1},
+			{"UltmtDbtr", 137, 0, 1}, {"IntrmyAgt1", 106, 0, 1}, {"IntrmyAgt2", 106, 0, 1}, {"IntrmyAgt3", 106, 0, 1},
+			{"CdtrAgt", 106, 1, 1}, {"CdtrAgtAcct", 742, 0, 1}, {"Cdtr", 137, 1, 1}, {"CdtrAcct", 742, 0, 1},
+			{"UltmtCdtr", 137, 0, 1}, {"InstrForCdtrAgt", 736, 0, 0}, {"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10},
+			{"Tax", 1096, 0, 1}, {"RltdRmtInf", 571, 0, 10}, {"RmtInf", 771, 0, 1}, {"NclsdFile", 795, 0, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1220: {name: "GroupHeader105", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1}, {"InitgPty", 137, 1, 1},
+			{"FwdgAgt", 106, 0, 1},
+		}},
+		1221: {name: "PaymentInstruction42", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 0, 1}, {"PmtMtd", 1210, 1, 1}, {"ReqdAdvcTp", 1087, 0, 1}, {"PmtTpInf", 1079, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"XpryDt", 169, 0, 1}, {"PmtCond", 1207, 0, 1}, {"Dbtr", 137, 1, 1},
+			{"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 106, 1, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"UltmtDbtr", 137, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"CdtTrfTx", 1219, 1, 0},
+		}},
+		1222: {name: "CreditorPaymentActivationRequestV10", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1220, 1, 1}, {"PmtInf", 1221, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1223: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CdtrPmtActvtnReq", 1222, 1, 1},
+		}},
+		1224: {name: "PaymentCondition2", kind: kindSequence, elems: []elemDef{
+			{"AmtModAllwd", 185, 0, 1}, {"EarlyPmtAllwd", 185, 0, 1}, {"DelyPnlty", 13, 0, 1}, {"ImdtPmtRbt", 1206, 0, 1},
+			{"GrntedPmtReqd", 185, 0, 1},
+		}},
+		1225: {name: "PartyAndSignature4", kind: kindSequence, elems: []elemDef{
+			{"Pty", 852, 1, 1}, {"Sgntr", 398, 1, 1},
+		}},
+		1226: {name: "Document15", kind: kindSequence, elems: []elemDef{
+			{"Tp", 789, 1, 1}, {"Id", 3, 1, 1}, {"IsseDt", 169, 1, 1}, {"Nm", 13, 0, 1}, {"LangCd", 790, 0, 1},
+			{"Frmt", 792, 1, 1}, {"FileNm", 13, 0, 1}, {"DgtlSgntr", 1225, 0, 1}, {"Nclsr", 794, 1, 1},
+		}},
+		1227: {name: "CreditTransferTransaction65", kind: kindSequence, elems: []elemDef{
+			{"PmtId", 1078, 1, 1}, {"PmtTpInf", 1145, 0, 1}, {"PmtCond", 1224, 0, 1}, {"ReqdExctnDt", 169, 0, 1},
+			{"Amt", 154, 1, 1}, {"ChrgBr", 236, 0, 1}, {"MndtRltdInf", 387, 0, 1}, {"ChqInstr", 1101, 0, 1},
+			{"UltmtDbtr", 852, 0, 1}, {"IntrmyAgt1", 843, 0, 1}, {"IntrmyAgt2", 843, 0, 1}, {"IntrmyAgt3", 843, 0, 1},
+			{"CdtrAgt", 843, 1, 1}, {"CdtrAgtAcct", 742, 0, 1}, {"Cdtr", 852, 1, 1}, {"CdtrAcct", 742, 0, 1},
+			{"UltmtCdtr", 852, 0, 1}, {"InstrForCdtrAgt", 736, 0, 0}, {"Purp", 221, 0, 1}, {"RgltryRptg", 927, 0, 10},
+			{"Tax", 769, 0, 1}, {"RltdRmtInf", 1006, 0, 10}, {"RmtInf", 907, 0, 1}, {"NclsdFile", 1226, 0, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1228: {name: "GroupHeader112", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"NbOfTxs", 310, 1, 1}, {"CtrlSum", 145, 0, 1}, {"InitgPty", 852, 1, 1},
+			{"FwdgAgt", 843, 0, 1},
+		}},
+		1229: {name: "PaymentInstruction46", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 0, 1}, {"PmtMtd", 1210, 1, 1}, {"ReqdAdvcTp", 1087, 0, 1}, {"PmtTpInf", 1145, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"XpryDt", 169, 0, 1}, {"PmtCond", 1224, 0, 1}, {"Dbtr", 852, 1, 1},
+			{"DbtrAcct", 742, 0, 1}, {"DbtrAgt", 843, 1, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"UltmtDbtr", 852, 0, 1},
+			{"ChrgBr", 236, 0, 1}, {"CdtTrfTx", 1227, 1, 0},
+		}},
+		1230: {name: "CreditorPaymentActivationRequestV11", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1228, 1, 1}, {"PmtInf", 1229, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1231: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CdtrPmtActvtnReq", 1230, 1, 1},
+		}},
+		1232: {name: "GroupHeader87", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InitgPty", 137, 1, 1}, {"DbtrAgt", 106, 0, 1}, {"CdtrAgt", 106, 0, 1},
+		}},
+		1233: {name: "OriginalGroupInformation30", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"OrgnlNbOfTxs", 310, 0, 1},
+			{"OrgnlCtrlSum", 145, 0, 1}, {"GrpSts", 869, 0, 1}, {"StsRsnInf", 813, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0},
+		}},
+		1234: {name: "PaymentConditionStatus1", kind: kindSequence, elems: []elemDef{
+			{"AccptdAmt", 344, 0, 1}, {"GrntedPmt", 185, 1, 1}, {"EarlyPmt", 185, 1, 1},
+		}},
+		1235: {name: "OriginalTransactionReference29", kind: kindSequence, elems: []elemDef{
+			{"Amt", 154, 0, 1}, {"ReqdExctnDt", 169, 0, 1}, {"XpryDt", 169, 0, 1}, {"PmtCond", 1207, 0, 1},
+			{"PmtTpInf", 1079, 0, 1}, {"PmtMtd", 184, 0, 1}, {"RmtInf", 219, 0, 1}, {"NclsdFile", 795, 0, 0},
+			{"UltmtDbtr", 137, 0, 1}, {"Dbtr", 137, 0, 1}, {"DbtrAcct", 143, 0, 1}, {"DbtrAgt", 106, 0, 1}, {"CdtrAgt", 106, 1, 1},
+			{"Cdtr", 137, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1},
+		}},
+		1236: {name: "PaymentTransaction104", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"TxSts", 809, 0, 1}, {"StsRsnInf", 813, 0, 0}, {"PmtCondSts", 1234, 0, 1}, {"ChrgsInf", 355, 0, 0},
+			{"DbtrDcsnDtTm", 30, 0, 1}, {"AccptncDtTm", 30, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1},
+			{"OrgnlTxRef", 1235, 0, 1}, {"NclsdFile", 795, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1237: {name: "OriginalPaymentInstruction31", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfSts", 869, 0, 1},
+			{"StsRsnInf", 813, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0}, {"TxInfAndSts", 1236, 0, 0},
+		}},
+		1238: {name: "CreditorPaymentActivationRequestStatusReportV07", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1232, 1, 1}, {"OrgnlGrpInfAndSts", 1233, 1, 1}, {"OrgnlPmtInfAndSts", 1237, 0, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1239: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CdtrPmtActvtnReqStsRpt", 1238, 1, 1},
+		}},
+		1240: {name: "OriginalTransactionReference33", kind: kindSequence, elems: []elemDef{
+			{"Amt", 154, 0, 1}, {"ReqdExctnDt", 169, 0, 1}, {"XpryDt", 169, 0, 1}, {"PmtCond", 1207, 0, 1},
+			{"PmtTpInf", 1079, 0, 1}, {"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 387, 0, 1}, {"RmtInf", 219, 0, 1},
+			{"NclsdFile", 795, 0, 0}, {"UltmtDbtr", 137, 0, 1}, {"Dbtr", 137, 0, 1}, {"DbtrAcct", 143, 0, 1},
+			{"DbtrAgt", 106, 0, 1}, {"CdtrAgt", 106, 1, 1}, {"Cdtr", 137, 1, 1}, {"CdtrAcct", 143, 0, 1}, {"UltmtCdtr", 137, 0, 1},
+		}},
+		1241: {name: "PaymentTransaction128", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"TxSts", 809, 0, 1}, {"StsRsnInf", 813, 0, 0}, {"PmtCondSts", 1234, 0, 1}, {"ChrgsInf", 355, 0, 0},
+			{"DbtrDcsnDtTm", 30, 0, 1}, {"AccptncDtTm", 30, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1},
+			{"OrgnlTxRef", 1240, 0, 1}, {"NclsdFile", 795, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1242: {name: "OriginalPaymentInstruction39", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfSts", 869, 0, 1},
+			{"StsRsnInf", 813, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0}, {"TxInfAndSts", 1241, 0, 0},
+		}},
+		1243: {name: "CreditorPaymentActivationRequestStatusReportV08", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1232, 1, 1}, {"OrgnlGrpInfAndSts", 1233, 1, 1}, {"OrgnlPmtInfAndSts", 1242, 0, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1244: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CdtrPmtActvtnReqStsRpt", 1243, 1, 1},
+		}},
+		1245: {name: "Charges12", kind: kindSequence, elems: []elemDef{
+			{"Amt", 124, 1, 1}, {"Agt", 106, 1, 1}, {"Tp", 352, 0, 1},
+		}},
+		1246: {name: "GroupHeader106", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InitgPty", 137, 1, 1}, {"FwdgAgt", 106, 0, 1}, {"DbtrAgt", 106, 0, 1},
+			{"CdtrAgt", 106, 0, 1},
+		}},
+		1247: {name: "OriginalTransactionReference38", kind: kindSequence, elems: []elemDef{
+			{"Amt", 154, 0, 1}, {"ReqdExctnDt", 169, 0, 1}, {"XpryDt", 169, 0, 1}, {"PmtCond", 1207, 0, 1},
+			{"PmtTpInf", 1079, 0, 1}, {"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 387, 0, 1}, {"RmtInf", 771, 0, 1},
+			{"NclsdFile", 795, 0, 0}, {"UltmtDbtr", 137, 0, 1}, {"Dbtr", 137, 0, 1}, {"DbtrAcct", 742, 0, 1},
+			{"DbtrAgt", 106, 0, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"CdtrAgt", 106, 1, 1}, {"CdtrAgtAcct", 742, 0, 1},
+			{"Cdtr", 137, 1, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 137, 0, 1},
+		}},
+		1248: {name: "PaymentTransaction145", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"TxSts", 809, 0, 1}, {"StsRsnInf", 813, 0, 0}, {"PmtCondSts", 1234, 0, 1}, {"ChrgsInf", 1245, 0, 0},
+			{"DbtrDcsnDtTm", 30, 0, 1}, {"AccptncDtTm", 30, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1},
+			{"OrgnlTxRef", 1247, 0, 1}, {"NclsdFile", 795, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1249: {name: "OriginalPaymentInstruction46", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfSts", 869, 0, 1},
+			{"StsRsnInf", 813, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0}, {"TxInfAndSts", 1248, 0, 0},
+		}},
+		1250: {name: "CreditorPaymentActivationRequestStatusReportV10", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1246, 1, 1}, {"OrgnlGrpInfAndSts", 1233, 1, 1}, {"OrgnlPmtInfAndSts", 1249, 0, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1251: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CdtrPmtActvtnReqStsRpt", 1250, 1, 1},
+		}},
+		1252: {name: "GroupHeader111", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"InitgPty", 852, 1, 1}, {"FwdgAgt", 843, 0, 1}, {"DbtrAgt", 843, 0, 1},
+			{"CdtrAgt", 843, 0, 1},
+		}},
+		1253: {name: "OriginalGroupInformation32", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgId", 3, 1, 1}, {"OrgnlMsgNmId", 3, 1, 1}, {"OrgnlCreDtTm", 30, 0, 1}, {"OrgnlNbOfTxs", 310, 0, 1},
+			{"OrgnlCtrlSum", 145, 0, 1}, {"GrpSts", 869, 0, 1}, {"StsRsnInf", 892, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0},
+		}},
+		1254: {name: "PaymentConditionStatus2", kind: kindSequence, elems: []elemDef{
+			{"AccptdAmt", 344, 0, 1}, {"GrntedPmt", 185, 0, 1}, {"EarlyPmt", 185, 0, 1},
+		}},
+		1255: {name: "OriginalTransactionReference40", kind: kindSequence, elems: []elemDef{
+			{"Amt", 154, 0, 1}, {"ReqdExctnDt", 169, 0, 1}, {"XpryDt", 169, 0, 1}, {"PmtCond", 1224, 0, 1},
+			{"PmtTpInf", 1145, 0, 1}, {"PmtMtd", 184, 0, 1}, {"MndtRltdInf", 387, 0, 1}, {"RmtInf", 907, 0, 1},
+			{"NclsdFile", 1226, 0, 0}, {"UltmtDbtr", 852, 0, 1}, {"Dbtr", 852, 0, 1}, {"DbtrAcct", 742, 0, 1},
+			{"DbtrAgt", 843, 0, 1}, {"DbtrAgtAcct", 742, 0, 1}, {"CdtrAgt", 843, 1, 1}, {"CdtrAgtAcct", 742, 0, 1},
+			{"Cdtr", 852, 1, 1}, {"CdtrAcct", 742, 0, 1}, {"UltmtCdtr", 852, 0, 1},
+		}},
+		1256: {name: "PaymentTransaction150", kind: kindSequence, elems: []elemDef{
+			{"StsId", 3, 0, 1}, {"OrgnlInstrId", 3, 0, 1}, {"OrgnlEndToEndId", 3, 0, 1}, {"OrgnlUETR", 110, 0, 1},
+			{"TxSts", 809, 0, 1}, {"StsRsnInf", 892, 0, 0}, {"PmtCondSts", 1254, 0, 1}, {"ChrgsInf", 883, 0, 0},
+			{"DbtrDcsnDtTm", 30, 0, 1}, {"AccptncDtTm", 30, 0, 1}, {"AcctSvcrRef", 3, 0, 1}, {"ClrSysRef", 3, 0, 1},
+			{"OrgnlTxRef", 1255, 0, 1}, {"NclsdFile", 1226, 0, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1257: {name: "OriginalPaymentInstruction47", kind: kindSequence, elems: []elemDef{
+			{"OrgnlPmtInfId", 3, 1, 1}, {"OrgnlNbOfTxs", 310, 0, 1}, {"OrgnlCtrlSum", 145, 0, 1}, {"PmtInfSts", 869, 0, 1},
+			{"StsRsnInf", 892, 0, 0}, {"NbOfTxsPerSts", 870, 0, 0}, {"TxInfAndSts", 1256, 0, 0},
+		}},
+		1258: {name: "CreditorPaymentActivationRequestStatusReportV11", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1252, 1, 1}, {"OrgnlGrpInfAndSts", 1253, 1, 1}, {"OrgnlPmtInfAndSts", 1257, 0, 0},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1259: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"CdtrPmtActvtnReqStsRpt", 1258, 1, 1},
+		}},
+		1260: {name: "ExternalMandateStatus1Code", kind: kindSimple, facets: 2},
+		1261: {name: "MandateStatus1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1260, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1262: {name: "MandateCopy1", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgInf", 1170, 0, 1}, {"OrgnlMndt", 1176, 1, 1}, {"MndtSts", 1261, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1263: {name: "MandateCopyRequestV01", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1152, 1, 1}, {"UndrlygCpyReqDtls", 1262, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1264: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtCpyReq", 1263, 1, 1},
+		}},
+		1265: {name: "MandateCopy4", kind: kindSequence, elems: []elemDef{
+			{"OrgnlMsgInf", 1170, 0, 1}, {"OrgnlMndt", 1183, 1, 1}, {"MndtSts", 1261, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1266: {name: "MandateCopyRequestV04", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1164, 1, 1}, {"UndrlygCpyReqDtls", 1265, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1267: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtCpyReq", 1266, 1, 1},
+		}},
+		1268: {name: "ExternalMandateSuspensionReason1Code", kind: kindSimple, facets: 2},
+		1269: {name: "MandateSuspensionReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1268, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1270: {name: "MandateSuspensionReason1", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 40, 0, 1}, {"Rsn", 1269, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1271: {name: "MandateSuspension1", kind: kindSequence, elems: []elemDef{
+			{"SspnsnReqId", 3, 1, 1}, {"OrgnlMsgInf", 1170, 0, 1}, {"SspnsnRsn", 1270, 1, 1}, {"OrgnlMndt", 1176, 1, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1272: {name: "MandateSuspensionRequestV01", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1152, 1, 1}, {"UndrlygSspnsnDtls", 1271, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1273: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtSspnsnReq", 1272, 1, 1},
+		}},
+		1274: {name: "MandateSuspensionReason3", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 852, 0, 1}, {"Rsn", 1269, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1275: {name: "MandateSuspension4", kind: kindSequence, elems: []elemDef{
+			{"SspnsnReqId", 3, 1, 1}, {"OrgnlMsgInf", 1170, 0, 1}, {"SspnsnRsn", 1274, 1, 1}, {"OrgnlMndt", 1183, 1, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1276: {name: "MandateSuspensionRequestV04", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1164, 1, 1}, {"UndrlygSspnsnDtls", 1275, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1277: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"MndtSspnsnReq", 1276, 1, 1},
+		}},
+		1278: {name: "Visibilty1", kind: kindSequence, elems: []elemDef{
+			{"StartDt", 169, 0, 1}, {"EndDt", 169, 0, 1}, {"LtdVsblty", 185, 0, 1},
+		}},
+		1279: {name: "CreditorServiceEnrolment1", kind: kindSequence, elems: []elemDef{
+			{"EnrlmntStartDt", 169, 0, 1}, {"EnrlmntEndDt", 169, 0, 1}, {"Vsblty", 1278, 0, 1}, {"SvcActvtnAllwd", 185, 1, 1},
+			{"SvcDescLk", 26, 0, 1}, {"CdtrSvcActvtnLk", 26, 0, 1},
+		}},
+		1280: {name: "OrganisationIdentification37", kind: kindSequence, elems: []elemDef{
+			{"AnyBIC", 72, 0, 1}, {"LEI", 85, 0, 1}, {"EmailAdr", 844, 0, 1}, {"Othr", 33, 0, 0},
+		}},
+		1281: {name: "PersonIdentification17", kind: kindSequence, elems: []elemDef{
+			{"DtAndPlcOfBirth", 128, 0, 1}, {"EmailAdr", 844, 0, 1}, {"Othr", 37, 0, 0},
+		}},
+		1282: {name: "Party49Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgId", 1280, 1, 1}, {"PrvtId", 1281, 1, 1},
+		}},
+		1283: {name: "RTPPartyIdentification1", kind: kindSequence, elems: []elemDef{
+			{"Nm", 13, 0, 1}, {"PstlAdr", 103, 0, 1}, {"Id", 1282, 0, 1}, {"CtryOfRes", 16, 0, 1}, {"CtctDtls", 136, 0, 1},
+		}},
+		1284: {name: "MerchantCategoryCodeIdentifier", kind: kindSimple, facets: 137},
+		1285: {name: "CreditorEnrolment3", kind: kindSequence, elems: []elemDef{
+			{"Enrlmnt", 1279, 1, 1}, {"CdtrTradgNm", 13, 0, 1}, {"Cdtr", 1283, 1, 1}, {"UltmtCdtr", 1283, 0, 1},
+			{"MrchntCtgyCd", 1284, 1, 1}, {"CdtrLogo", 386, 0, 1},
+		}},
+		1286: {name: "RequestedIndicator", kind: kindSimple, facets: 17},
+		1287: {name: "GenericOrganisationType1", kind: kindSequence, elems: []elemDef{
+			{"Reqd", 1286, 1, 1}, {"SchmeNm", 32, 1, 1},
+		}},
+		1288: {name: "OrganisationType2", kind: kindSequence, elems: []elemDef{
+			{"AnyBIC", 1286, 0, 1}, {"LEI", 1286, 0, 1}, {"EmailAdr", 1286, 0, 1}, {"Othr", 1287, 0, 0},
+		}},
+		1289: {name: "GenericPersonType1", kind: kindSequence, elems: []elemDef{
+			{"Reqd", 1286, 1, 1}, {"SchmeNm", 36, 1, 1},
+		}},
+		1290: {name: "PersonType2", kind: kindSequence, elems: []elemDef{
+			{"DtAndPlcOfBirth", 1286, 0, 1}, {"EmailAdr", 1286, 0, 1}, {"Othr", 1289, 0, 0},
+		}},
+		1291: {name: "CustomerTypeRequest2", kind: kindSequence, elems: []elemDef{
+			{"Reqd", 1286, 1, 1}, {"OrgTp", 1288, 0, 1}, {"PrvtTp", 1290, 0, 1},
+		}},
+		1292: {name: "DocumentFormat2Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 791, 1, 1}, {"Prtry", 75, 1, 1},
+		}},
+		1293: {name: "CreditorInvoice3", kind: kindSequence, elems: []elemDef{
+			{"LtdPresntmntInd", 185, 1, 1}, {"CstmrIdTp", 1291, 0, 1}, {"CtrctFrmtTp", 1292, 0, 0}, {"CtrctRefTp", 789, 0, 0},
+			{"CdtrInstr", 493, 0, 1}, {"ActvtnReqDlvryPty", 1283, 1, 1},
+		}},
+		1294: {name: "EnrolmentHeader2", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"MsgOrgtr", 1283, 0, 1}, {"MsgRcpt", 1283, 0, 1}, {"InitgPty", 1283, 1, 1},
+		}},
+		1295: {name: "RequestToPayCreditorEnrolmentRequestV01", kind: kindSequence, elems: []elemDef{
+			{"Hdr", 1294, 1, 1}, {"CdtrEnrlmnt", 1285, 1, 0}, {"ActvtnData", 1293, 1, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1296: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"ReqToPayCdtrEnrlmntReq", 1295, 1, 1},
+		}},
+		1297: {name: "CreditorEnrolment4", kind: kindSequence, elems: []elemDef{
+			{"Enrlmnt", 1279, 0, 1}, {"CdtrTradgNm", 13, 0, 1}, {"Cdtr", 1283, 1, 1}, {"UltmtCdtr", 1283, 0, 1},
+			{"MrchntCtgyCd", 1284, 0, 1}, {"CdtrLogo", 386, 0, 1},
+		}},
+		1298: {name: "OriginalBusinessInstruction1", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"MsgNmId", 3, 0, 1}, {"CreDtTm", 30, 0, 1},
+		}},
+		1299: {name: "ExternalCreditorEnrolmentAmendmentReason1Code", kind: kindSimple, facets: 2},
+		1300: {name: "CreditorEnrolmentAmendmentReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1299, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1301: {name: "CreditorEnrolmentAmendmentReason2", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 1283, 0, 1}, {"Rsn", 1300, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1302: {name: "CreditorInvoice4", kind: kindSequence, elems: []elemDef{
+			{"LtdPresntmntInd", 185, 0, 1}, {"CstmrIdTp", 1291, 0, 1}, {"CtrctFrmtTp", 1292, 0, 0}, {"CtrctRefTp", 789, 0, 0},
+			{"CdtrInstr", 493, 0, 1}, {"ActvtnReqDlvryPty", 1283, 0, 1},
+		}},
+		1303: {name: "CreditorEnrolmentAmendment4", kind: kindSequence, elems: []elemDef{
+			{"CdtrEnrlmnt", 1297, 0, 1}, {"ActvtnData", 1302, 0, 1},
+		}},
+		1304: {name: "OriginalEnrolment2Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgnlCdtrId", 1282, 1, 1}, {"OrgnlEnrlmntData", 1285, 1, 1},
+		}},
+		1305: {name: "CreditorEnrolmentAmendment3", kind: kindSequence, elems: []elemDef{
+			{"OrgnlBizInstr", 1298, 0, 1}, {"AmdmntRsn", 1301, 0, 1}, {"Amdmnt", 1303, 1, 1}, {"OrgnlEnrlmnt", 1304, 1, 1},
+			{"SplmtryData", 49, 0, 0},
+		}},
+		1306: {name: "RequestToPayCreditorEnrolmentAmendmentRequestV01", kind: kindSequence, elems: []elemDef{
+			{"Hdr", 1294, 1, 1}, {"AmdmntData", 1305, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1307: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"ReqToPayCdtrEnrlmntAmdmntReq", 1306, 1, 1},
+		}},
+		1308: {name: "ExternalCreditorEnrolmentCancellationReason1Code", kind: kindSimple, facets: 2},
+		1309: {name: "CreditorEnrolmentCancellationReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1308, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1310: {name: "CreditorEnrolmentCancellationReason2", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 1283, 0, 1}, {"Rsn", 1309, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1311: {name: "CreditorEnrolmentCancellation2", kind: kindSequence, elems: []elemDef{
+			{"OrgnlBizInstr", 1298, 0, 1}, {"CxlRsn", 1310, 0, 1}, {"OrgnlEnrlmnt", 1304, 1, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1312: {name: "RequestToPayCreditorEnrolmentCancellationRequestV01", kind: kindSequence, elems: []elemDef{
+			{"Hdr", 1294, 1, 1}, {"CxlData", 1311, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1313: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"ReqToPayCdtrEnrlmntCxlReq", 1312, 1, 1},
+		}},
+		1314: {name: "ExternalCreditorEnrolmentStatusReason1Code", kind: kindSimple, facets: 2},
+		1315: {name: "CreditorEnrolmentStatusReason2Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1314, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1316: {name: "CreditorEnrolmentStatusReason2", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 1283, 0, 1}, {"Rsn", 1315, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1317: {name: "ServiceRequestStatus1Code", kind: kindSimple, facets: 138},
+		1318: {name: "ServiceStatus1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1317, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1319: {name: "EnrolmentStatus2", kind: kindSequence, elems: []elemDef{
+			{"OrgnlBizInstr", 1298, 0, 1}, {"Sts", 1318, 1, 1}, {"StsRsn", 1316, 0, 1}, {"OrgnlEnrlmntRef", 1304, 0, 1},
+			{"FctvEnrlmntDt", 169, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1320: {name: "RequestToPayCreditorEnrolmentStatusReportV01", kind: kindSequence, elems: []elemDef{
+			{"Hdr", 1294, 1, 1}, {"OrgnlEnrlmntAndSts", 1319, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1321: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"ReqToPayCdtrEnrlmntStsRpt", 1320, 1, 1},
+		}},
+		1322: {name: "ActivationHeader2", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"MsgOrgtr", 1283, 0, 1}, {"MsgRcpt", 1283, 0, 1}, {"InitgPty", 1283, 1, 1},
+		}},
+		1323: {name: "ContractReference1", kind: kindSequence, elems: []elemDef{
+			{"Tp", 789, 0, 1}, {"Ref", 493, 1, 1},
+		}},
+		1324: {name: "DebtorActivation3", kind: kindSequence, elems: []elemDef{
+			{"DbtrActvtnId", 3, 0, 1}, {"DispNm", 13, 0, 1}, {"UltmtDbtr", 1283, 0, 1}, {"Dbtr", 1283, 1, 1},
+			{"DbtrSolPrvdr", 1283, 1, 1}, {"CstmrId", 1282, 0, 0}, {"CtrctFrmtTp", 1292, 0, 0}, {"CtrctRef", 1323, 0, 0},
+			{"Cdtr", 1283, 1, 1}, {"UltmtCdtr", 1283, 0, 1}, {"ActvtnReqDlvryPty", 1283, 0, 1}, {"StartDt", 169, 0, 1},
+			{"EndDt", 169, 0, 1}, {"DdctdActvtnCd", 3, 0, 1},
+		}},
+		1325: {name: "PresentmentType1Code", kind: kindSimple, facets: 139},
+		1326: {name: "ElectronicInvoice1", kind: kindSequence, elems: []elemDef{
+			{"PresntmntTp", 1325, 1, 1},
+		}},
+		1327: {name: "RequestToPayDebtorActivationRequestV01", kind: kindSequence, elems: []elemDef{
+			{"Hdr", 1322, 1, 1}, {"DbtrActvtn", 1324, 1, 0}, {"ElctrncInvcData", 1326, 1, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1328: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"ReqToPayDbtrActvtnReq", 1327, 1, 1},
+		}},
+		1329: {name: "ExternalDebtorActivationStatusReason1Code", kind: kindSimple, facets: 2},
+		1330: {name: "DebtorActivationStatusReason1Choice", kind: kindChoice, elems: []elemDef{
+			{"Cd", 1329, 1, 1}, {"Prtry", 3, 1, 1},
+		}},
+		1331: {name: "DebtorActivationStatusReason2", kind: kindSequence, elems: []elemDef{
+			{"Orgtr", 1283, 0, 1}, {"Rsn", 1330, 1, 1}, {"AddtlInf", 281, 0, 0},
+		}},
+		1332: {name: "OriginalActivation2Choice", kind: kindChoice, elems: []elemDef{
+			{"OrgnlDbtrId", 1282, 1, 1}, {"OrgnlActvtnData", 1324, 1, 1},
+		}},
+		1333: {name: "ActivationStatus2", kind: kindSequence, elems: []elemDef{
+			{"OrgnlBizInstr", 1298, 0, 1}, {"Sts", 1318, 1, 1}, {"StsRsn", 1331, 0, 1}, {"OrgnlActvtnRef", 1332, 0, 1},
+			{"FctvActvtnDt", 169, 0, 1}, {"SplmtryData", 49, 0, 0},
+		}},
+		1334: {name: "RequestToPayDebtorActivationStatusReportV01", kind: kindSequence, elems: []elemDef{
+			{"Hdr", 1322, 1, 1}, {"OrgnlActvtnAndSts", 1333, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1335: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"ReqToPayDbtrActvtnStsRpt", 1334, 1, 1},
+		}},
+		1336: {name: "AmountType3Choice", kind: kindChoice, elems: []elemDef{
+			{"InstdAmt", 124, 1, 1}, {"EqvtAmt", 153, 1, 1},
+		}},
+		1337: {name: "GroupHeader79", kind: kindSequence, elems: []elemDef{
+			{"MsgId", 3, 1, 1}, {"CreDtTm", 30, 1, 1}, {"Authstn", 918, 0, 2}, {"CpyInd", 416, 0, 1}, {"InitgPty", 137, 1, 1},
+			{"MsgRcpt", 137, 0, 1}, {"FwdgAgt", 106, 0, 1},
+		}},
+		1338: {name: "TransactionReferences5", kind: kindSequence, elems: []elemDef{
+			{"PmtInfId", 3, 0, 1}, {"InstrId", 3, 0, 1}, {"EndToEndId", 3, 1, 1}, {"TxId", 3, 0, 1}, {"UETR", 110, 0, 1},
+			{"MndtId", 3, 0, 1}, {"CdtrSchmeId", 137, 0, 1},
+		}},
+		1339: {name: "OriginalPaymentInformation8", kind: kindSequence, elems: []elemDef{
+			{"Refs", 1338, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"Amt", 1336, 0, 1}, {"XchgRateInf", 1071, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"ReqdColltnDt", 28, 0, 1}, {"Dbtr", 137, 0, 1}, {"DbtrAcct", 143, 0, 1},
+			{"DbtrAgt", 106, 0, 1}, {"Cdtr", 137, 0, 1}, {"CdtrAcct", 143, 0, 1}, {"CdtrAgt", 106, 0, 1},
+		}},
+		1340: {name: "RemittanceInformation19", kind: kindSequence, elems: []elemDef{
+			{"RmtId", 3, 0, 1}, {"Ustrd", 13, 0, 0}, {"Strd", 218, 0, 0}, {"OrgnlPmtInf", 1339, 1, 1},
+		}},
+		1341: {name: "RemittanceAdviceV04", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1337, 1, 1}, {"RmtInf", 1340, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1342: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"RmtAdvc", 1341, 1, 1},
+		}},
+		1343: {name: "OriginalPaymentInformation9", kind: kindSequence, elems: []elemDef{
+			{"Refs", 1338, 1, 1}, {"PmtTpInf", 1079, 0, 1}, {"Amt", 1336, 0, 1}, {"XchgRateInf", 1071, 0, 1},
+			{"ReqdExctnDt", 169, 0, 1}, {"ReqdColltnDt", 28, 0, 1}, {"Dbtr", 137, 0, 1}, {"DbtrAcct", 742, 0, 1},
+			{"DbtrAgt", 106, 0, 1}, {"Cdtr", 137, 0, 1}, {"CdtrAcct", 742, 0, 1}, {"CdtrAgt", 106, 0, 1},
+		}},
+		1344: {name: "RemittanceInformation20", kind: kindSequence, elems: []elemDef{
+			{"RmtId", 3, 0, 1}, {"Ustrd", 13, 0, 0}, {"Strd", 770, 0, 0}, {"OrgnlPmtInf", 1343, 1, 1},
+		}},
+		1345: {name: "RemittanceAdviceV05", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1337, 1, 1}, {"RmtInf", 1344, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1346: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"RmtAdvc", 1345, 1, 1},
+		}},
+		1347: {name: "RemittanceLocation5", kind: kindSequence, elems: []elemDef{
+			{"RmtId", 3, 0, 1}, {"RmtLctnDtls", 570, 1, 0}, {"Refs", 1338, 1, 1},
+		}},
+		1348: {name: "RemittanceLocationAdviceV02", kind: kindSequence, elems: []elemDef{
+			{"GrpHdr", 1337, 1, 1}, {"RmtLctn", 1347, 1, 0}, {"SplmtryData", 49, 0, 0},
+		}},
+		1349: {name: "Document", kind: kindSequence, elems: []elemDef{
+			{"RmtLctnAdvc", 1348, 1, 1},
 		}},
 	},
 }

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/parleypay/parley/internal/shared"
@@ -15,7 +14,7 @@ import (
 
 // The committed tables are those of the schemas.
 func TestTablesAreCurrent(t *testing.T) {
-	want, err := xsdgen.GenerateDir(shared.Path(t, "iso20022/xsd"), xsdgen.Committed)
+	want, err := xsdgen.GenerateDirs(shared.Path(t, "iso20022/xsd"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,76 +27,9 @@ func TestTablesAreCurrent(t *testing.T) {
 	}
 }
 
-var wholeLibrary struct {
-	sync.Once
-	tables tables
-	err    error
-}
-
-// allTables returns tables of all 104 schemas of the reference data, which the validator must handle as well as the committed ones.
-func allTables(t testing.TB) *tables {
-	t.Helper()
-	dir := shared.Path(t, "iso20022/xsd")
-	wholeLibrary.Do(func() {
-		files, _ := filepath.Glob(filepath.Join(dir, "*.xsd"))
-		var names []string
-		for _, f := range files {
-			names = append(names, strings.TrimSuffix(filepath.Base(f), ".xsd"))
-		}
-		var schemas []*xsdgen.Schema
-		if schemas, wholeLibrary.err = xsdgen.ParseDir(dir, names); wholeLibrary.err != nil {
-			return
-		}
-		var built *xsdgen.Tables
-		if built, wholeLibrary.err = xsdgen.Build(schemas); wholeLibrary.err == nil {
-			wholeLibrary.tables = convert(built)
-		}
-	})
-	if wholeLibrary.err != nil {
-		t.Fatal(wholeLibrary.err)
-	}
-	return &wholeLibrary.tables
-}
-
-var bases = map[string]base{
-	"string": baseString, "decimal": baseDecimal, "boolean": baseBoolean, "date": baseDate, "dateTime": baseDateTime, "time": baseTime,
-	"gYear": baseGYear, "gYearMonth": baseGYearMonth, "base64Binary": baseBase64Binary,
-}
-
-// convert makes in memory what Tables.Go writes as source.
-func convert(in *xsdgen.Tables) (out tables) {
-	for _, s := range in.Schemas {
-		out.schemas = append(out.schemas, schemaDef{s.Namespace, s.Root, uint16(s.Type)})
-	}
-	for _, p := range in.Patterns {
-		var def patternDef
-		for _, row := range p.Alternatives {
-			var atoms []atomDef
-			for _, a := range row {
-				atoms = append(atoms, atomDef{a.Set, a.Other, uint16(a.Min), uint16(a.Max)})
-			}
-			def = append(def, atoms)
-		}
-		out.patterns = append(out.patterns, def)
-	}
-	for _, f := range in.Facets {
-		out.facets = append(out.facets, facetDef{bases[f.Base], int32(f.MinLength), int32(f.MaxLength), int8(f.TotalDigits), int8(f.FractionDigits),
-			f.NotNegative, uint16(in.Pattern(f.Pattern)), f.Enumeration})
-	}
-	for _, ty := range in.Types {
-		def := typeDef{name: ty.Name, kind: kind(ty.Kind), skip: ty.Skip, facets: uint16(ty.Facets), ccy: uint16(ty.Ccy), namespace: ty.Namespace}
-		for _, e := range ty.Elements {
-			def.elems = append(def.elems, elemDef{e.Name, uint16(e.Type), uint16(e.Min), uint16(e.Max)})
-		}
-		out.types = append(out.types, def)
-	}
-	return out
-}
-
 // Every pattern of the 104 schemas agrees with Go's regular expressions, anchored, on texts near to matching ones.
 func TestPatterns(t *testing.T) {
 	dir := shared.Path(t, "iso20022/xsd")
-	all := allTables(t)
 	texts := map[string]bool{}
 	files, _ := filepath.Glob(filepath.Join(dir, "*.xsd"))
 	for _, f := range files {
@@ -109,16 +41,16 @@ func TestPatterns(t *testing.T) {
 			texts[string(m[1])] = true
 		}
 	}
-	if len(texts) != 29 || len(all.patterns) != 30 {
-		t.Fatalf("%d patterns in the schemas, %d in the tables", len(texts), len(all.patterns)-1)
+	if len(texts) != 29 || len(isoTables.patterns) != 30 {
+		t.Fatalf("%d patterns in the schemas, %d in the tables", len(texts), len(isoTables.patterns)-1)
 	}
 	r := rand.New(rand.NewPCG(1, 2))
-	for text := range texts {
-		compiled, err := xsdgen.ParsePattern(text)
-		if err != nil {
-			t.Fatal(err)
+	for i := range isoTables.patterns[1:] {
+		p := &isoTables.patterns[1+i]
+		text := p.text
+		if !texts[text] {
+			t.Errorf("no schema has the pattern %s", text)
 		}
-		p := convert(&xsdgen.Tables{Patterns: []xsdgen.Pattern{*compiled}}).patterns[0]
 		re := regexp.MustCompile(`\A(?:` + strings.ReplaceAll(text, ".", `[^\n\r]`) + `)\z`)
 		matched := 0
 		const tries = 2000
@@ -139,9 +71,9 @@ func TestPatterns(t *testing.T) {
 }
 
 // sample returns a text that matches p.
-func (p patternDef) sample(r *rand.Rand) string {
+func (p *patternDef) sample(r *rand.Rand) string {
 	var b []byte
-	for _, a := range p[r.IntN(len(p))] {
+	for _, a := range p.rows[r.IntN(len(p.rows))] {
 		high := int(a.max)
 		if high == 0 {
 			high = int(a.min) + 4

@@ -5,52 +5,49 @@ import (
 	"unicode/utf8"
 )
 
-// startTag reads <name attributes> or <name attributes/>; closed says that it was the latter.
-func (s *scanner) startTag() (closed, ok bool) {
+// startTag reads <name attributes> or <name attributes/>.
+func (s *scanner) startTag() bool {
 	at := s.pos
-	if s.depth == maxDepth {
-		return false, s.fail(at, "xml.depth", "elements are nested deeper than 32")
-	}
-	if len(s.nodes) == maxElements {
-		return false, s.fail(at, "xml.elements", "more than 10,000 elements")
+	switch {
+	case len(s.open) >= s.limits.Depth:
+		return s.fail(at, "xml.depth", "elements are nested deeper than the limit")
+	case len(s.nodes) >= s.limits.Elements:
+		return s.fail(at, "xml.elements", "more elements than the limit")
 	}
 	s.pos++
 	prefixAt := s.pos
 	nameAt, ok := s.qualifiedName()
 	if !ok {
-		return false, false
+		return false
 	}
 	i := uint32(len(s.nodes))
 	parent := i
-	if s.depth > 0 {
-		parent = s.open[s.depth-1]
+	if n := len(s.open); n > 0 {
+		parent = s.open[n-1]
 	}
 	s.nodes = append(s.nodes, node{
 		start: uint32(at), nameAt: uint32(nameAt), nameEnd: uint32(s.pos), parent: parent, attrAt: uint32(len(s.attrs)),
 	})
-	s.open[s.depth] = i
-	s.depth++
-	if closed, ok = s.attributeList(i); !ok {
-		return false, false
+	s.open = append(s.open, i)
+	closed, ok := s.attributeList(i)
+	if !ok {
+		return false
 	}
 	n := &s.nodes[i]
 	prefix := s.src[prefixAt:max(prefixAt, nameAt-1)]
 	n.binding = s.lookUp(prefix)
 	if n.binding == 0 && len(prefix) > 0 {
-		return false, s.fail(at, "xml.prefix", "prefix is not declared")
+		return s.fail(at, "xml.prefix", "prefix is not declared")
 	}
 	n.ns = s.bindings[n.binding].ns
 	if !s.resolveAttributes(i) {
-		return false, false
+		return false
 	}
 	n.textAt, n.textEnd = uint32(s.pos), uint32(s.pos)
 	if closed {
 		s.close(i)
-		if s.depth == 0 {
-			return true, true
-		}
 	}
-	return closed, true
+	return true
 }
 
 // attributeList reads the rest of a start tag. Namespace declarations come into force; the others are resolved afterwards.
@@ -68,8 +65,8 @@ func (s *scanner) attributeList(i uint32) (closed, ok bool) {
 			return true, true
 		case !space:
 			return false, s.fail(s.pos, "xml.tag", "malformed start tag")
-		case count == maxAttributes:
-			return false, s.fail(s.pos, "xml.attributes", "more than 16 attributes")
+		case count >= s.limits.Attributes:
+			return false, s.fail(s.pos, "xml.attributes", "more attributes than the limit")
 		}
 		prefixAt := s.pos
 		nameAt, ok := s.qualifiedName()
@@ -119,7 +116,7 @@ func (s *scanner) attributeValue(a *attr) bool {
 			return s.fail(s.pos, "xml.tag", "< in an attribute value")
 		case c == '&':
 			a.flags |= hasReference
-			if !s.reference() {
+			if _, ok := s.reference(); !ok {
 				return false
 			}
 		case c == '\r' || c == '\n' || c == '\t':
@@ -137,8 +134,8 @@ func (s *scanner) attributeValue(a *attr) bool {
 // declare brings a namespace declaration into force.
 func (s *scanner) declare(i uint32, a attr, isDefault bool) bool {
 	at := int(a.nameAt)
-	if len(s.bindings) == maxBindings {
-		return s.fail(at, "xml.namespaces", "more than 254 namespace declarations")
+	if len(s.bindings)-2 >= s.limits.Namespaces || len(s.scope) >= maxInForce {
+		return s.fail(at, "xml.namespaces", "more namespace declarations than the limit")
 	}
 	b := binding{node: i}
 	if !isDefault {
@@ -159,6 +156,9 @@ func (s *scanner) declare(i uint32, a attr, isDefault bool) bool {
 			return s.fail(at, "xml.duplicate", "namespace prefix is declared twice")
 		}
 	}
+	if len(s.uris) > maxInForce {
+		return s.fail(at, "xml.namespaces", "more namespaces than the limit")
+	}
 	b.ns = s.intern(uri)
 	s.scope = append(s.scope, uint16(len(s.bindings)))
 	s.bindings = append(s.bindings, b)
@@ -174,7 +174,9 @@ func (s *scanner) intern(uri []byte) uint16 {
 			return uint16(k)
 		}
 	}
-	s.uris = append(s.uris, uri)
+	n := len(s.names)
+	s.names = append(s.names, uri...) // src may be a window that moves on
+	s.uris = append(s.uris, s.names[n:len(s.names):len(s.names)])
 	return uint16(len(s.uris) - 1)
 }
 

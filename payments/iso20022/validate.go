@@ -5,9 +5,6 @@ import (
 	"sync"
 )
 
-// maxFaults bounds what ValidateAll reports.
-const maxFaults = 100
-
 // trees keeps scanned documents' memory for the next.
 var trees = sync.Pool{New: func() any { return new(tree) }}
 
@@ -16,17 +13,22 @@ func getTree() *tree { return trees.Get().(*tree) }
 func putTree(t *tree) {
 	t.src = nil
 	if cap(t.nodes) <= 4096 {
-		clear(t.uris)
 		trees.Put(t)
 	}
 }
 
 // Validate checks a document, or an AppHdr element, against the ISO schema of its namespace, after the scanner. The error is a
 // *Fault, the first found.
-func Validate(doc []byte) error {
+func Validate(doc []byte) error { return Limits{}.Validate(doc) }
+
+// ValidateAll is Validate that goes on after a fault of the schema, up to Limits.Faults of them. Without a fault it returns nil.
+func ValidateAll(doc []byte) []Fault { return Limits{}.ValidateAll(doc) }
+
+// Validate is Validate with these limits.
+func (l Limits) Validate(doc []byte) error {
 	t := getTree()
 	defer putTree(t)
-	if f := t.scan(doc); f != nil {
+	if f := t.scanWithin(doc, l); f != nil {
 		return f
 	}
 	if f := isoTables.validate(t); f != nil {
@@ -35,21 +37,21 @@ func Validate(doc []byte) error {
 	return nil
 }
 
-// ValidateAll is Validate that goes on after a fault, up to 100 of them. Without a fault it returns nil.
-func ValidateAll(doc []byte) []Fault {
+// ValidateAll is ValidateAll with these limits.
+func (l Limits) ValidateAll(doc []byte) []Fault {
 	t := getTree()
 	defer putTree(t)
-	if f := t.scan(doc); f != nil {
+	if f := t.scanWithin(doc, l); f != nil {
 		return []Fault{*f}
 	}
-	v := validator{tables: &isoTables, tree: t, all: true}
+	v := validator{tables: &isoTables, tree: t, most: l.withDefaults().Faults}
 	v.document()
 	return v.faults
 }
 
 // validate returns the first fault of a scanned document, nil if it is valid.
 func (t *tables) validate(doc *tree) *Fault {
-	v := validator{tables: t, tree: doc}
+	v := validator{tables: t, tree: doc, most: 1}
 	v.document()
 	if len(v.faults) > 0 {
 		return &v.faults[0]
@@ -62,20 +64,21 @@ type validator struct {
 	tree   *tree
 	schema *schemaDef
 	ns     uint16 // the schema's namespace in tree.uris
-	all    bool   // go on after a fault
+	most   int    // how many faults to report; with 1 the validator stops at the first
 	faults []Fault
 }
 
 // done reports whether enough faults have been found.
-func (v *validator) done() bool {
-	return len(v.faults) > 0 && (!v.all || len(v.faults) >= maxFaults)
-}
+func (v *validator) done() bool { return len(v.faults) >= v.most }
+
+// all reports whether the validator goes on after a fault.
+func (v *validator) all() bool { return v.most > 1 }
 
 func (v *validator) fail(i uint32, at uint32, suffix, rule, text string) {
 	if v.done() {
 		return
 	}
-	line, col := position(v.tree.src, int(at))
+	line, col := v.tree.position(int(at))
 	v.faults = append(v.faults, Fault{Path: v.tree.path(i) + suffix, Rule: rule, Text: text, Line: line, Col: col})
 }
 
@@ -84,6 +87,13 @@ func (v *validator) failAt(i uint32, rule, text string) {
 }
 
 func (v *validator) document() {
+	if typ, ok := v.root(); ok {
+		v.element(0, typ)
+	}
+}
+
+// root finds the schema of the root element and returns its type.
+func (v *validator) root() (typ uint16, ok bool) {
 	s := v.tables.schema(v.tree.uri(0))
 	switch {
 	case s == nil:
@@ -92,66 +102,136 @@ func (v *validator) document() {
 		v.failAt(0, "schema.root", "the root element is not "+s.root)
 	default:
 		v.schema, v.ns = s, v.tree.nodes[0].ns
-		v.element(0, s.typ)
+		return s.typ, true
 	}
+	return 0, false
 }
 
-// element validates element i, whose name and place are right.
+// element validates element i, whose name and place are right, with all it holds.
 func (v *validator) element(i uint32, typ uint16) {
 	t := &v.types[typ]
 	v.attributes(i, t)
 	if v.done() {
 		return
 	}
-	switch t.kind {
-	case kindSimple, kindExtension:
+	if t.kind == kindSimple || t.kind == kindExtension {
 		if !v.tree.isLeaf(i) {
 			v.failAt(i+1, "schema.element", "an element where only text may stand")
 			return
 		}
-		if rule, text := v.facets[t.facets].checkText(v.tables, v.tree.text(i)); rule != "" {
-			v.fail(i, v.tree.nodes[i].textAt, "", rule, text)
-		}
+		v.value(i, t)
 		return
 	}
-	if v.tree.nodes[i].flags&hasText != 0 && (v.tree.nodes[i].flags&hasCDATA != 0 || !v.blank(i)) {
+	v.noText(i)
+	p := content{def: t}
+	end := v.tree.next(i)
+	for c := i + 1; c < end && !v.done(); c = v.tree.next(c) {
+		v.child(&p, i, c)
+	}
+	v.finish(&p, i)
+}
+
+// noText checks that no text stands between the elements of i.
+func (v *validator) noText(i uint32) {
+	if v.tree.nodes[i].flags&hasText != 0 {
 		v.failAt(i, "schema.text", "text where only elements may stand")
-	}
-	c, end := i+1, v.tree.next(i)
-	switch t.kind {
-	case kindSequence:
-		c = v.sequence(i, c, end, t)
-	case kindChoice:
-		c = v.choice(i, c, end, t)
-	case kindAny:
-		c = v.any(i, c, end, t)
-	}
-	for ; c < end && !v.done(); c = v.tree.next(c) {
-		v.unexpected(i, c, t)
 	}
 }
 
-// blank reports whether the text of an element with references is white space after all.
-func (v *validator) blank(i uint32) bool {
-	t := v.tree
-	if t.nodes[i].flags&hasReference == 0 {
-		return false
+// content is how far the children of an element have been matched with its type.
+type content struct {
+	def  *typeDef
+	k    int      // particle in hand; a choice has one
+	n    uint32   // how often it was met
+	of   *elemDef // the element that it is, if it was met
+	last *elemDef // the element met last
+	seen uint64   // particles met, by index; no type has more than 64
+}
+
+// child validates element c, the next child of i.
+func (v *validator) child(p *content, i, c uint32) {
+	if p.def.kind == kindAny {
+		v.anyChild(p, c)
+	} else if e := v.place(p, i, c); e != nil {
+		v.element(c, e.typ)
 	}
-	at := t.nodes[i].textAt
-	for c := i + 1; ; c = t.next(c) {
-		end := t.nodes[i].textEnd
-		if c < t.next(i) {
-			end = t.nodes[c].start
-		}
-		part := tree{src: t.src, nodes: []node{{textAt: at, textEnd: end, flags: t.nodes[i].flags}}}
-		if len(trimSpace(part.text(0))) > 0 {
-			return false
-		}
-		if c >= t.next(i) {
-			return true
-		}
-		at = t.nodes[c].end
+}
+
+// place finds which element of the type the next child is, and reports what is missing before it. If it may not stand there it reports
+// that, and returns nil.
+func (v *validator) place(p *content, i, c uint32) *elemDef {
+	if v.all() && !v.expectedFrom(c, p) {
+		v.unexpected(p, c)
+		return nil
 	}
+	t := p.def
+	for p.k < t.particles() {
+		if p.of != nil {
+			if v.matches(c, p.of) && (p.of.max == 0 || p.n < uint32(p.of.max)) {
+				p.n++
+				return p.of
+			}
+			p.next()
+			continue
+		}
+		e := v.matching(c, t, p.k)
+		if e != nil {
+			p.of, p.last, p.n = e, e, 1
+			p.seen |= 1 << p.k
+			return e
+		}
+		if !v.mayLack(t, p.k) {
+			// An element that cannot stand from here on is the better explanation.
+			if !v.all() && !v.expectedFrom(c, p) {
+				break
+			}
+			v.missing(p, i, v.tree.nodes[c].start)
+			if v.done() {
+				return nil
+			}
+		}
+		p.next()
+	}
+	v.unexpected(p, c)
+	return nil
+}
+
+func (p *content) next() { p.k, p.n, p.of = p.k+1, 0, nil }
+
+// particles returns how many elements, or choices, follow each other in the type.
+func (t *typeDef) particles() int {
+	if t.kind == kindSequence {
+		return len(t.elems)
+	}
+	return 1
+}
+
+// alternatives returns the choice at particle k of the type, nil if it is one element.
+func (t *tables) alternatives(def *typeDef, k int) *typeDef {
+	switch {
+	case def.kind == kindChoice:
+		return def
+	case def.elems[k].name == "":
+		return &t.types[def.elems[k].typ]
+	}
+	return nil
+}
+
+// matching returns the element at particle k that c is, nil if it is none.
+func (v *validator) matching(c uint32, t *typeDef, k int) *elemDef {
+	choice := v.alternatives(t, k)
+	if choice == nil {
+		if v.matches(c, &t.elems[k]) {
+			return &t.elems[k]
+		}
+		return nil
+	}
+	for a := range choice.elems {
+		if v.matches(c, &choice.elems[a]) {
+			return &choice.elems[a]
+		}
+	}
+	return nil
 }
 
 // matches reports whether element c is the element e of the schema.
@@ -160,146 +240,83 @@ func (v *validator) matches(c uint32, e *elemDef) bool {
 	return n.ns == v.ns && e.name == string(v.tree.src[n.nameAt:n.nameEnd])
 }
 
-// sequence matches the elements from c on with the particles of t and returns the first that is left over.
-func (v *validator) sequence(i, c, end uint32, t *typeDef) uint32 {
-	for k := range t.elems {
-		e := &t.elems[k]
-		if e.name == "" {
-			c = v.choice(i, c, end, &v.types[e.typ])
-			if v.done() {
-				return end
-			}
-			continue
-		}
-		n := uint16(0)
-		for c < end {
-			if v.matches(c, e) && (e.max == 0 || n < e.max) {
-				v.element(c, e.typ)
-				n++
-			} else if !v.all || v.expectedFrom(c, t, k) {
-				break
-			} else {
-				v.unexpected(i, c, t)
-			}
-			if v.done() {
-				return end
-			}
-			c = v.tree.next(c)
-		}
-		if n < e.min {
-			v.missing(i, c, end, t, k, e.name)
-			if v.done() {
-				return end
-			}
-		}
+// mayLack reports whether particle k may be absent.
+func (v *validator) mayLack(t *typeDef, k int) bool {
+	choice := v.alternatives(t, k)
+	if choice == nil {
+		return t.elems[k].min == 0
 	}
-	return c
-}
-
-// expectedFrom reports whether element c may stand at particle k of t or later: then it is not itself the fault.
-func (v *validator) expectedFrom(c uint32, t *typeDef, k int) bool {
-	for ; k < len(t.elems); k++ {
-		e := &t.elems[k]
-		if e.name != "" && v.matches(c, e) || e.name == "" && v.alternative(c, &v.types[e.typ]) != nil {
+	for a := range choice.elems {
+		if choice.elems[a].min == 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// alternative returns the alternative of a choice that element c is.
-func (v *validator) alternative(c uint32, t *typeDef) *elemDef {
-	for k := range t.elems {
-		if v.matches(c, &t.elems[k]) {
-			return &t.elems[k]
+// expectedFrom reports whether element c may stand at the particle in hand or later: then it is not itself the fault.
+func (v *validator) expectedFrom(c uint32, p *content) bool {
+	k := p.k
+	if p.of != nil {
+		if v.matches(c, p.of) && (p.of.max == 0 || p.n < uint32(p.of.max)) {
+			return true
+		}
+		k++
+	}
+	for ; k < p.def.particles(); k++ {
+		if v.matching(c, p.def, k) != nil {
+			return true
 		}
 	}
-	return nil
+	return false
 }
 
-// choice matches exactly one alternative, as often as it may stand.
-func (v *validator) choice(i, c, end uint32, t *typeDef) uint32 {
-	var e *elemDef
-	for c < end {
-		if e = v.alternative(c, t); e != nil || !v.all {
-			break
-		}
-		v.unexpected(i, c, t)
-		if v.done() {
-			return end
-		}
-		c = v.tree.next(c)
+// finish reports what is missing at the end of element i.
+func (v *validator) finish(p *content, i uint32) {
+	if p.of != nil {
+		p.next()
 	}
-	if e == nil {
-		for k := range t.elems {
-			if t.elems[k].min == 0 {
-				return c
-			}
+	for ; p.k < p.def.particles() && !v.done(); p.next() {
+		if p.def.kind == kindAny && p.n == 0 || p.def.kind != kindAny && !v.mayLack(p.def, p.k) {
+			v.missing(p, i, v.tree.nodes[i].textEnd)
 		}
-		v.missing(i, c, end, t, 0, "")
-		return c
 	}
-	for n := uint16(0); c < end && v.matches(c, e) && (e.max == 0 || n < e.max); n++ {
-		v.element(c, e.typ)
-		if v.done() {
-			return end
-		}
-		c = v.tree.next(c)
-	}
-	return c
 }
 
-// missing reports that the element name at particle k of t, or any alternative of a choice, is not there. An element that cannot
-// stand from there on is the better explanation.
-func (v *validator) missing(i, c, end uint32, t *typeDef, k int, name string) {
-	if c < end && !v.all && !v.expectedFrom(c, t, k) {
-		v.unexpected(i, c, t)
-		return
-	}
-	at := v.tree.nodes[i].textEnd
-	if c < end {
-		at = v.tree.nodes[c].start
-	}
-	if name == "" {
+// missing reports that the particle in hand is not there.
+func (v *validator) missing(p *content, i, at uint32) {
+	switch {
+	case p.def.kind == kindAny:
+		v.fail(i, at, "", "schema.missing", "an element is missing here")
+	case v.alternatives(p.def, p.k) != nil:
 		v.fail(i, at, "", "schema.choice", "none of the alternatives stands here")
-		return
+	default:
+		v.fail(i, at, "", "schema.missing", p.def.elems[p.k].name+" is missing here")
 	}
-	v.fail(i, at, "", "schema.missing", name+" is missing here")
 }
 
 // unexpected reports an element that cannot stand where it does, and says why.
-func (v *validator) unexpected(i, c uint32, t *typeDef) {
-	if t.kind == kindAny {
-		v.failAt(c, "schema.repeated", "more than one element")
+func (v *validator) unexpected(p *content, c uint32) {
+	if v.tree.nodes[c].ns != v.ns {
+		v.failAt(c, "schema.namespace", "the element belongs to a foreign namespace")
 		return
 	}
-	known := false
-	for k := range t.elems {
-		e := &t.elems[k]
-		if e.name == string(v.tree.name(c)) {
-			known = true
-			if !v.matches(c, e) {
-				v.failAt(c, "schema.namespace", "the element belongs to a foreign namespace")
-				return
-			}
+	for k := range p.def.particles() {
+		e := v.matching(c, p.def, k)
+		switch {
+		case e == nil:
+		case p.seen>>k&1 == 0:
+			v.failAt(c, "schema.order", "the element is not in its place")
+			return
+		case v.alternatives(p.def, k) != nil && p.last != e:
+			v.failAt(c, "schema.choice", "a second alternative of a choice")
+			return
+		default:
+			v.failAt(c, "schema.repeated", "the element stands more often than it may")
+			return
 		}
 	}
-	before := false // whether one of that name stands earlier
-	for p := i + 1; p < c; p = v.tree.next(p) {
-		before = before || v.tree.nodes[p].ns == v.ns && bytes.Equal(v.tree.name(p), v.tree.name(c))
-	}
-	switch {
-	case v.tree.nodes[c].ns != v.ns:
-		v.failAt(c, "schema.namespace", "the element belongs to a foreign namespace")
-	case before:
-		v.failAt(c, "schema.repeated", "the element stands more often than it may")
-	case known && t.kind == kindChoice:
-		v.failAt(c, "schema.choice", "a second alternative of a choice")
-	case known:
-		v.failAt(c, "schema.order", "the element is not in its place")
-	default:
-		v.failAt(c, "schema.element", "the schema has no such element here")
-	}
+	v.failAt(c, "schema.element", "the schema has no such element here")
 }
 
 // attributes checks the attributes of element i: Ccy where the type has it, and what XML Schema itself allows anywhere.
@@ -307,28 +324,31 @@ func (v *validator) attributes(i uint32, t *typeDef) {
 	ccy := false
 	for k := range v.tree.attributes(i) {
 		a := &v.tree.attributes(i)[k]
-		name := string(v.tree.src[a.nameAt:a.nameEnd])
-		suffix := "/@" + string(printableName([]byte(name)))
+		name := v.tree.src[a.nameAt:a.nameEnd]
 		switch {
-		case a.ns == noNamespace && name == "Ccy" && t.kind == kindExtension:
+		case a.ns == noNamespace && string(name) == "Ccy" && t.kind == kindExtension:
 			ccy = true
 			if rule, text := v.facets[t.ccy].checkText(v.tables, v.tree.attrValue(a)); rule != "" {
-				v.fail(i, a.nameAt, suffix, rule, text)
+				v.failAttribute(i, a, rule, text)
 			}
-		case string(v.tree.uris[a.ns]) == xsiNamespace && (name == "schemaLocation" || name == "noNamespaceSchemaLocation"):
-		case string(v.tree.uris[a.ns]) == xsiNamespace && name == "type":
+		case string(v.tree.uris[a.ns]) == xsiNamespace && (string(name) == "schemaLocation" || string(name) == "noNamespaceSchemaLocation"):
+		case string(v.tree.uris[a.ns]) == xsiNamespace && string(name) == "type":
 			if !v.isType(i, a, t) {
-				v.fail(i, a.nameAt, suffix, "schema.type", "xsi:type is not the type of the element")
+				v.failAttribute(i, a, "schema.type", "xsi:type is not the type of the element")
 			}
-		case string(v.tree.uris[a.ns]) == xsiNamespace && name == "nil":
-			v.fail(i, a.nameAt, suffix, "schema.nil", "the element cannot be nil")
+		case string(v.tree.uris[a.ns]) == xsiNamespace && string(name) == "nil":
+			v.failAttribute(i, a, "schema.nil", "the element cannot be nil")
 		default:
-			v.fail(i, a.nameAt, suffix, "schema.attribute", "the schema has no such attribute here")
+			v.failAttribute(i, a, "schema.attribute", "the schema has no such attribute here")
 		}
 	}
 	if t.kind == kindExtension && !ccy {
 		v.fail(i, v.tree.nodes[i].start, "/@Ccy", "schema.missing", "the attribute is missing")
 	}
+}
+
+func (v *validator) failAttribute(i uint32, a *attr, rule, text string) {
+	v.fail(i, a.nameAt, "/@"+string(printableName(v.tree.src[a.nameAt:a.nameEnd])), rule, text)
 }
 
 // isType reports whether the attribute xsi:type names the type that the element has anyway.
@@ -355,34 +375,47 @@ func (t *tree) uriOf(i uint32, prefix []byte) []byte {
 	}
 }
 
-// any matches one element of any kind. Unless the schema says skip, what it knows is validated (processContents lax): that is the
-// root element of the message itself, at any depth.
-func (v *validator) any(i, c, end uint32, t *typeDef) uint32 {
-	if c >= end {
-		v.missing(i, c, end, t, 0, "an element")
-		return c
-	}
-	if t.namespace != "##any" && t.namespace != string(v.tree.uri(c)) {
+// anyChild validates a child where one element of any kind may stand. Unless the schema says skip, what it knows is validated
+// (processContents lax): that is the root element of the message itself, at any depth.
+func (v *validator) anyChild(p *content, c uint32) {
+	p.n++
+	switch {
+	case p.n > 1:
+		v.failAt(c, "schema.repeated", "more than one element")
+	case p.def.namespace != "##any" && p.def.namespace != string(v.tree.uri(c)):
 		v.failAt(c, "schema.namespace", "the element belongs to a foreign namespace")
-		return end
-	}
-	if !t.skip {
+	case !p.def.skip:
 		v.lax(c)
 	}
-	return v.tree.next(c)
 }
 
 func (v *validator) lax(c uint32) {
-	if v.tree.nodes[c].ns == v.ns && string(v.tree.name(c)) == v.schema.root {
+	if v.isRoot(c) {
 		v.element(c, v.schema.typ)
 		return
 	}
+	v.laxAttributes(c)
+	for d := c + 1; d < v.tree.next(c) && !v.done(); d = v.tree.next(d) {
+		v.lax(d)
+	}
+}
+
+// isRoot reports whether element c is the one that the schema declares for all to use.
+func (v *validator) isRoot(c uint32) bool {
+	return v.tree.nodes[c].ns == v.ns && string(v.tree.name(c)) == v.schema.root
+}
+
+func (v *validator) laxAttributes(c uint32) {
 	for _, a := range v.tree.attributes(c) {
 		if string(v.tree.uris[a.ns]) == xsiNamespace && string(v.tree.src[a.nameAt:a.nameEnd]) == "type" {
 			v.failAt(c, "schema.type", "xsi:type in foreign content")
 		}
 	}
-	for d := c + 1; d < v.tree.next(c) && !v.done(); d = v.tree.next(d) {
-		v.lax(d)
+}
+
+// value checks the text of element i.
+func (v *validator) value(i uint32, t *typeDef) {
+	if rule, text := v.facets[t.facets].checkText(v.tables, v.tree.text(i)); rule != "" {
+		v.fail(i, v.tree.nodes[i].textAt, "", rule, text)
 	}
 }

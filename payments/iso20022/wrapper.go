@@ -36,7 +36,7 @@ func Split(wire []byte, want Wrapper) (Parts, error) {
 }
 
 func (t *tree) fault(i uint32, rule, text string) *Fault {
-	line, col := position(t.src, int(t.nodes[i].start))
+	line, col := t.position(int(t.nodes[i].start))
 	return &Fault{Path: t.path(i), Rule: rule, Text: text, Line: line, Col: col}
 }
 

@@ -1,5 +1,5 @@
-// Command gen writes the schema tables of package iso20022: run go generate there. To add a message, add its definition to
-// xsdgen.Committed first.
+// Command gen writes the schema tables of package iso20022 from folders of ISO 20022 schemas (*.xsd): run go generate there. A new
+// release is one command: put its schemas into the folder, or name their folder after it.
 package main
 
 import (
@@ -11,10 +11,13 @@ import (
 )
 
 func main() {
-	dir := flag.String("xsd", "../../../shared/iso20022/xsd", "folder of the schemas")
 	out := flag.String("out", "tables.go", "file to write")
 	flag.Parse()
-	src, err := xsdgen.GenerateDir(*dir, xsdgen.Committed)
+	dirs := flag.Args()
+	if len(dirs) == 0 {
+		dirs = []string{"../../../shared/iso20022/xsd"}
+	}
+	src, err := xsdgen.GenerateDirs(dirs...)
 	if err != nil {
 		log.Fatal(err)
 	}

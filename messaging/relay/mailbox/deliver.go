@@ -39,7 +39,7 @@ func (s *State) sync(ev Sync) {
 		s.refuse(c.id, ev.Frame.Req, wire.CodeOrder, "sync was asked for before")
 		return
 	}
-	c.synced, c.req = true, ev.Frame.Req
+	c.synced, c.req, c.run = true, ev.Frame.Req, ev.Run
 	for i, cursor := range [...]wire.Cursor{ev.Frame.Durable, ev.Frame.Memory} {
 		class := classes[i]
 		store, l := &s.lanes[class], &c.lanes[class]
@@ -70,7 +70,7 @@ func (s *State) advance(c *conn) {
 	d, m := &c.lanes[wire.Durable], &c.lanes[wire.Memory]
 	if !c.told && !d.fetching && !d.behind && !m.fetching && !m.behind {
 		c.told = true
-		s.emit(Reply{c.id, &wire.Synced{Re: c.req, Durable: s.cursor(wire.Durable, d.sent), Memory: s.cursor(wire.Memory, m.sent)}})
+		s.emit(Reply{c.id, &wire.Synced{Re: c.req, Durable: s.cursor(wire.Durable, d.sent), Memory: s.cursor(wire.Memory, m.sent), Run: c.run}})
 	}
 }
 

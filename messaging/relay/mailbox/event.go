@@ -64,6 +64,7 @@ type Remember struct {
 type Sync struct {
 	Conn  ConnID
 	Frame *wire.Sync
+	Run   uint64 // the highest that an earlier one carried
 }
 
 // Tail is the event that the store's live tail told of a new entry. It comes in order within a class, but any may be missing.

@@ -31,7 +31,7 @@ type Config struct {
 	PendingPerSender int           // messages of one device that are not yet stored; 512
 	PendingMax       int           // of all devices; 16,384
 	WindowFrames     int           // entries handed to a connection and not yet written to its socket; 256
-	WindowBytes      int           // the same in octets of bodies; 512 KiB
+	WindowBytes      int           // the same in octets of bodies; 640 KiB, so that half of it holds the largest
 }
 
 // Class describes the store of one message class at start.
@@ -101,7 +101,8 @@ type conn struct {
 	synced bool    // Sync was asked for
 	told   bool    // Synced was sent
 	req    uint64
-	frames int // handed over, not yet written
+	run    uint64 // that Synced tells
+	frames int    // handed over, not yet written
 	octets int
 }
 
@@ -122,7 +123,7 @@ func New(cfg Config) *State {
 	set(&cfg.PendingPerSender, 512)
 	set(&cfg.PendingMax, 16_384)
 	set(&cfg.WindowFrames, 256)
-	set(&cfg.WindowBytes, 512<<10)
+	set(&cfg.WindowBytes, 640<<10)
 	set(&cfg.Durable.MaxTTL, 30*24*time.Hour)
 	set(&cfg.Memory.MaxTTL, 10*time.Minute)
 	s := &State{

@@ -153,7 +153,7 @@ func tail(prev, seq uint64) Tail { return Tail{wire.Durable, bob, prev, entry(se
 
 func deliver(seq uint64) Effect { return Deliver{1, wire.Durable, 7, entry(seq)} }
 
-func fetch(after uint64) Effect { return Fetch{1, wire.Durable, bob, after, 128, 256 << 10} }
+func fetch(after uint64) Effect { return Fetch{1, wire.Durable, bob, after, 128, 320 << 10} }
 
 func synced(durable uint64) Effect {
 	return Reply{1, &wire.Synced{Re: 1, Durable: wire.Cursor{Incarnation: 7, Seq: durable}, Memory: wire.Cursor{Incarnation: 8}}}
@@ -164,7 +164,7 @@ func live(t *testing.T, change ...func(*Config)) *State {
 	s := newState(change...)
 	step(t, s, Connected{1, bob})
 	step(t, s, tail(0, 101)) // before Sync: nothing
-	step(t, s, Sync{1, &wire.Sync{Req: 1, Durable: wire.Cursor{Incarnation: 7, Seq: 50}}}, Purge{wire.Durable, bob, 50}, nil, nil)
+	step(t, s, Sync{Conn: 1, Frame: &wire.Sync{Req: 1, Durable: wire.Cursor{Incarnation: 7, Seq: 50}}}, Purge{wire.Durable, bob, 50}, nil, nil)
 	step(t, s, Fetched{1, wire.Memory, nil, false})
 	step(t, s, Fetched{1, wire.Durable, []Entry{entry(60), entry(101)}, false}, deliver(60), deliver(101), synced(101))
 	return s
@@ -212,7 +212,7 @@ func TestSlowDeviceFallsBehindAndCatchesUp(t *testing.T) {
 	step(t, s, tail(103, 104))
 	step(t, s, tail(104, 105))
 	step(t, s, Written{1, 1, 10})
-	step(t, s, Written{1, 1, 10}, Fetch{1, wire.Durable, bob, 103, 2, 256 << 10})
+	step(t, s, Written{1, 1, 10}, Fetch{1, wire.Durable, bob, 103, 2, 320 << 10})
 	step(t, s, Fetched{1, wire.Durable, []Entry{entry(104), entry(105)}, false}, deliver(104), deliver(105))
 	step(t, s, Written{1, 4, 40})
 	step(t, s, tail(105, 106), deliver(106))
@@ -237,7 +237,7 @@ func TestCursorsOfAnotherIncarnation(t *testing.T) {
 	for name, cursor := range map[string]wire.Cursor{"incarnation": {Incarnation: 6, Seq: 50}, "ahead": {Incarnation: 7, Seq: 101}} {
 		s := newState()
 		step(t, s, Connected{1, bob})
-		got := step(t, s, Sync{1, &wire.Sync{Req: 1, Durable: cursor, Memory: wire.Cursor{Incarnation: 8}}},
+		got := step(t, s, Sync{Conn: 1, Frame: &wire.Sync{Req: 1, Durable: cursor, Memory: wire.Cursor{Incarnation: 8}}},
 			Reply{1, &wire.Reset{Class: wire.Durable, Incarnation: 7}}, fetch(0), nil)
 		if f := got[2].(Fetch); f.Class != wire.Memory {
 			t.Errorf("%s: %+v", name, got)
@@ -257,7 +257,7 @@ func TestAck(t *testing.T) {
 	s = newState()
 	step(t, s, Connected{1, bob})
 	failure(t, step(t, s, ack(wire.Durable, 7, 1), nil), wire.CodeStaleCursor) // before Sync
-	failure(t, step(t, live(t), Sync{1, &wire.Sync{Req: 2}}, nil), wire.CodeOrder)
+	failure(t, step(t, live(t), Sync{Conn: 1, Frame: &wire.Sync{Req: 2}}, nil), wire.CodeOrder)
 }
 
 func TestNewConnectionReplacesOld(t *testing.T) {
@@ -267,7 +267,7 @@ func TestNewConnectionReplacesOld(t *testing.T) {
 	}
 	step(t, s, tail(101, 102)) // not to the old one
 	step(t, s, Gone{1})        // and its end does not disturb the new one
-	step(t, s, Sync{2, &wire.Sync{Req: 1}}, nil, nil)
+	step(t, s, Sync{Conn: 2, Frame: &wire.Sync{Req: 1}}, nil, nil)
 	step(t, s, Gone{2})
 	step(t, s, Fetched{2, wire.Durable, []Entry{entry(1)}, false})
 	if s.Connected() != 0 || len(s.devices) != 0 {

@@ -197,7 +197,7 @@ func (w *world) connect(d messaging.DeviceID) {
 	w.nextConn++
 	w.conn[d], w.got[d] = w.nextConn, w.cursor[d]
 	w.step(Connected{w.nextConn, d})
-	w.step(Sync{w.nextConn, &wire.Sync{Req: 1, Durable: wire.Cursor{Incarnation: 7, Seq: w.cursor[d]}}})
+	w.step(Sync{Conn: w.nextConn, Frame: &wire.Sync{Req: 1, Durable: wire.Cursor{Incarnation: 7, Seq: w.cursor[d]}}})
 }
 
 func (w *world) cut(d messaging.DeviceID) {

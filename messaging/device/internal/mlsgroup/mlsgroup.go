@@ -25,6 +25,9 @@ import (
 // suite is MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519, the only one in use.
 const suite = ciphersuite.MLS128DHKEMX25519
 
+// Suite is its number.
+const Suite = uint16(suite)
+
 // Bounds of what a peer can make large.
 const (
 	MaxMembers = 64    // devices in one chat
