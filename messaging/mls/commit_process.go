@@ -126,6 +126,7 @@ func (g *groupState) stagePublic(v verifiedContent, proposals proposalLookup, po
 	if commit.Path == nil && (len(list) == 0 || l.pathRequired) {
 		return nil, refuse("12.4", "a commit without the path that its proposals require")
 	}
+	policy.received = true
 	a, err := g.apply(l, policy)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,10 @@ type leafRules struct {
 // leafPolicy is the application's part of what a leaf is checked against.
 type leafPolicy struct {
 	identity IdentityProvider
-	now      int64 // seconds since 1970; must lie in the lifetime of a key package that is added
+	now      int64 // seconds since 1970; must lie in the lifetime of a key package that this member adds
+	// received says that another member added the key package. It checked the lifetime when it did; whether members agree on an epoch
+	// must not depend on when they hear of it and on their clocks (§7.3 leaves that check open).
+	received bool
 	// lifetimeMax is the longest lifetime, in seconds, that a key package may have, also that of a leaf found in a tree (§7.2).
 	// Zero refuses them all.
 	lifetimeMax uint64
@@ -123,7 +126,7 @@ func (r *leafRules) checkKeyPackage(k *KeyPackage) error {
 	if err := r.check(&k.Leaf, 0, SourceKeyPackage); err != nil {
 		return refuseFor(err, "10.1", "leaf node of a key package")
 	}
-	if now, l := uint64(max(r.now, 0)), k.Leaf.Lifetime; now < l.NotBefore || now > l.NotAfter {
+	if now, l := uint64(max(r.now, 0)), k.Leaf.Lifetime; !r.received && (now < l.NotBefore || now > l.NotAfter) {
 		return refuse("7.3", "the key package's lifetime does not include now")
 	}
 	if err := r.suite.checkPublicKey(k.InitKey); err != nil {

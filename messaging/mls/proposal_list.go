@@ -262,6 +262,7 @@ func (g *groupState) apply(l *proposalList, policy leafPolicy) (*appliedList, er
 	if len(removed) > 0 {
 		a.tree.truncate()
 	}
+	initKeys := make(map[string]bool, len(l.adds))
 	for _, add := range l.adds {
 		k := &add.KeyPackage
 		if err := a.rules.checkKeyPackage(k); err != nil {
@@ -272,6 +273,10 @@ func (g *groupState) apply(l *proposalList, policy leafPolicy) (*appliedList, er
 				return nil, refuse("12.2", "an Add of the client that is at leaf %d", i)
 			}
 		}
+		if initKeys[string(k.InitKey)] {
+			return nil, refuse("10", "two Adds have one init key")
+		}
+		initKeys[string(k.InitKey)] = true
 		i, err := a.tree.add(&k.Leaf)
 		if err != nil {
 			return nil, err

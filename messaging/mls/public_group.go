@@ -25,9 +25,10 @@ type PublicGroup struct {
 type PublicGroupOptions struct {
 	Identity IdentityProvider // required
 	Now      func() time.Time // required
-	// LeafLifetimeMax is the longest lifetime that the leaf of a key package may have (RFC 9420 §7.2). Zero means 100 days.
+	// LeafLifetimeMax is the longest lifetime that the leaf of a key package may have (RFC 9420 §7.2). Zero means what it means in a
+	// Policy.
 	LeafLifetimeMax time.Duration
-	// ProposalsMax is how many proposals are kept for the commit of an epoch. Zero means 256.
+	// ProposalsMax is how many proposals are kept for the commit of an epoch. Zero means 1,024.
 	ProposalsMax int
 }
 
@@ -38,12 +39,8 @@ func (o PublicGroupOptions) complete() (PublicGroupOptions, error) {
 	if o.Identity == nil || o.Now == nil {
 		return o, errors.New("mls: a PublicGroup needs an IdentityProvider and a clock")
 	}
-	if o.LeafLifetimeMax == 0 {
-		o.LeafLifetimeMax = 100 * 24 * time.Hour
-	}
-	if o.ProposalsMax == 0 {
-		o.ProposalsMax = 256
-	}
+	orDefault(&o.LeafLifetimeMax, defaultLifetime)
+	orDefault(&o.ProposalsMax, defaultProposalsMax)
 	return o, nil
 }
 
@@ -187,6 +184,7 @@ func (g *groupState) checkProposal(c cachedProposal, policy leafPolicy) error {
 	if err != nil {
 		return err
 	}
+	policy.received = true
 	rules, err := newLeafRules(g.suite, g.context.GroupID, nil, policy)
 	if err != nil {
 		return err

@@ -161,7 +161,8 @@ func TestCreditTransferRefusals(t *testing.T) {
 		{"previous agent", fednow, "<InstgAgt>", `<PrvsInstgAgt1>` + agent + `</PrvsInstgAgt1><InstgAgt>`, "model.element"},
 		{"instruction to the creditor's agent", fednow, "<RmtInf>", `<InstrForCdtrAgt><Cd>HOLD</Cd></InstrForCdtrAgt><RmtInf>`, "model.element"},
 		{"settlement at a time", fednow, "<ChrgBr>", `<SttlmTmReq><TillTm>10:00:00</TillTm></SttlmTmReq><ChrgBr>`, "model.element"},
-		{"supplementary data", fednow, "</RmtInf>", `</RmtInf><SplmtryData><Envlp><x xmlns="urn:x"></x></Envlp></SplmtryData>`, "model.element"},
+		{"supplementary data", fednow, "</RmtInf>", `</RmtInf><SplmtryData><Envlp><x xmlns="urn:x"></x></Envlp></SplmtryData>`, ""},
+		{"too much supplementary data", fednow, "</RmtInf>", `</RmtInf><SplmtryData><Envlp><x xmlns="urn:x">` + strings.Repeat("x", maxSupplementaryBytes) + `</x></Envlp></SplmtryData>`, "model.supplementary"},
 		{"account in the currency", fednow, "123456789012</Id></Othr></Id>", `123456789012</Id></Othr></Id><Ccy>USD</Ccy>`, ""},
 		{"account in another currency", fednow, "123456789012</Id></Othr></Id>", `123456789012</Id></Othr></Id><Ccy>EUR</Ccy>`, "model.currency"},
 		{"service level twice", sepa, "<SvcLvl>", `<SvcLvl><Cd>URGP</Cd></SvcLvl><SvcLvl>`, "model.repeated"},
@@ -215,7 +216,7 @@ func TestStatusRefusals(t *testing.T) {
 		{"first of two reasons", fednow, "</StsRsnInf>", "</StsRsnInf><StsRsnInf><Rsn><Cd>AC04</Cd></Rsn></StsRsnInf>", "", func(m *StatusReport) bool { return m.Reason == "AC03" }},
 		{"proprietary reason", fednow, "<Cd>AC03</Cd>", "<Prtry>E990</Prtry>", "", func(m *StatusReport) bool { return m.Reason == "" && m.ReasonPrtry == "E990" }},
 		{"charges", fednow, "</StsRsnInf>", `</StsRsnInf><ChrgsInf><Amt Ccy="USD">1.00</Amt><Agt><FinInstnId><BICFI>AAAADEFF</BICFI></FinInstnId></Agt></ChrgsInf>`, "model.element", nil},
-		{"supplementary data", fednow, "</TxInfAndSts>", `<SplmtryData><Envlp><x xmlns="urn:x"></x></Envlp></SplmtryData></TxInfAndSts>`, "model.element", nil},
+		{"supplementary data", fednow, "</TxInfAndSts>", `<SplmtryData><Envlp><x xmlns="urn:x"></x></Envlp></SplmtryData></TxInfAndSts>`, "", func(m *StatusReport) bool { return m.Supplementary.Transaction != "" }},
 		{"date and time of settlement", sepa, "<Dt>2026-11-23</Dt>", "<DtTm>2026-11-24T01:00:00+02:00</DtTm>", "", func(m *StatusReport) bool { return m.SettleDate == "2026-11-24" }},
 		{"time of settlement without a zone", sepa, "<Dt>2026-11-23</Dt>", "<DtTm>2026-11-24T01:00:00</DtTm>", "model.time", nil},
 		{"original amount", sepa, "999999999.99", "1e3", "schema.decimal", nil},
@@ -242,7 +243,7 @@ func TestStatusRequestRefusals(t *testing.T) {
 		{"no transaction", string(doc[strings.Index(string(doc), "<TxInf>") : strings.Index(string(doc), "</TxInf>")+len("</TxInf>")]), "", "model.missing"},
 		{"another original", "<TxInf>", "<OrgnlGrpInf><OrgnlMsgId>x</OrgnlMsgId><OrgnlMsgNmId>y</OrgnlMsgNmId></OrgnlGrpInf><TxInf>", "model.repeated"},
 		{"two groups", "<TxInf>", strings.Repeat("<OrgnlGrpInf><OrgnlMsgId>20261123021040078PARLEY0001</OrgnlMsgId><OrgnlMsgNmId>pacs.008.001.08</OrgnlMsgNmId></OrgnlGrpInf>", 2) + "<TxInf>", "model.repeated"},
-		{"supplementary data", "</TxInf>", `<SplmtryData><Envlp><x xmlns="urn:x"></x></Envlp></SplmtryData></TxInf>`, "model.element"},
+		{"supplementary data", "</TxInf>", `<SplmtryData><Envlp><x xmlns="urn:x"></x></Envlp></SplmtryData></TxInf>`, ""},
 	} {
 		if _, err := DecodeStatusRequest(edit(t, doc, c.old, c.new)); ruleOf(err) != c.rule {
 			t.Errorf("%s: %v, want %q", c.name, err, c.rule)

@@ -87,8 +87,8 @@ func TestAny(t *testing.T) {
 		if got := ruleOf(Validate([]byte(doc))); got != c.rule {
 			t.Errorf("%s: %q, want %q", c.content, got, c.rule)
 		}
-		if _, err := DecodeStatusRequest([]byte(doc)); err == nil {
-			t.Errorf("%s: decoded", c.content)
+		if _, err := DecodeStatusRequest([]byte(doc)); ruleOf(err) != c.rule {
+			t.Errorf("%s: %v, want %q of the decoder", c.content, err, c.rule)
 		}
 	}
 	for _, c := range []struct{ content, rule string }{

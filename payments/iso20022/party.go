@@ -2,209 +2,267 @@ package iso20022
 
 import "github.com/parleypay/parley/payments"
 
-// Elements that several messages share: agents, parties, addresses, accounts.
+// Elements that most messages share: agents, parties, addresses, accounts.
 
-// agent writes a BranchAndFinancialInstitutionIdentification, nothing if it is zero.
-func (e *encoder) agent(name string, a Agent) {
-	if a == (Agent{}) {
+// old reports whether the message has the types of 2009 (pain.….03, camt.….02): BIC instead of BICFI.
+func (x *codec) old() bool {
+	switch x.def {
+	case InitiationV3, InitiationReportV3:
+		return true
+	}
+	return false
+}
+
+// agent is a BranchAndFinancialInstitutionIdentification. Passed over: LEI, Nm, PstlAdr, BrnchId.
+func (x *codec) agent(name string, a *Agent) {
+	if (x.reading || *a != (Agent{})) && x.begin(name) {
+		x.institution(a)
+		x.pass("BrnchId")
+		x.end()
+	}
+}
+
+func (x *codec) requiredAgent(name string, a *Agent) {
+	if !x.reading && *a == (Agent{}) {
+		x.missing(name)
+	}
+	x.agent(name, a)
+}
+
+// agentOnce is an agent that may stand in the group header or in the transaction, not in both. It is written in one of them.
+func (x *codec) agentOnce(name string, a *Agent) {
+	x.once(name, *a != (Agent{}))
+	x.agent(name, a)
+}
+
+// headerAgent reads an agent of the group header; agentOnce of the transaction writes it.
+func (x *codec) headerAgent(name string, a *Agent) {
+	if x.reading {
+		x.agent(name, a)
+	}
+}
+
+// institution is FinInstnId with a BIC, or with a clearing system member id, not both. A member id is written if a system is named
+// or the id is no BIC. The check digit of a routing number is a rule of the rail.
+func (x *codec) institution(a *Agent) {
+	if !x.begin("FinInstnId") {
 		return
 	}
-	e.begin(name)
-	e.institution(a)
-	e.end()
-}
-
-func (e *encoder) requiredAgent(name string, a Agent) {
-	if a == (Agent{}) {
-		e.fail(name, "model.missing", "required")
+	bic := "BICFI"
+	if x.old() {
+		bic = "BIC"
 	}
-	e.agent(name, a)
-}
-
-// institution writes FinInstnId with a BIC, or with a clearing system member id if a system is named or the id is no BIC.
-func (e *encoder) institution(a Agent) {
-	e.begin("FinInstnId")
-	if a.System == "" && a.ID.IsBIC() {
-		e.raw("BICFI", string(a.ID))
-	} else {
-		e.begin("ClrSysMmbId")
-		if a.System != "" {
-			e.begin("ClrSysId")
-			e.code("Cd", a.System, 5)
-			e.end()
-		}
-		if a.ID == "" {
-			e.fail("MmbId", "model.missing", "required")
-		}
-		e.code("MmbId", string(a.ID), 35)
-		e.end()
+	if x.reading || a.System == "" && a.ID.IsBIC() {
+		x.bic(bic, &a.ID)
 	}
-	e.end()
-}
-
-// party writes a PartyIdentification: name and address.
-func (e *encoder) party(name string, p *Party) {
-	e.begin(name)
-	e.text("Nm", p.Name.Reveal(), 140)
-	if a := &p.Address; *a != (Address{}) {
-		e.begin("PstlAdr")
-		e.text("StrtNm", a.Street, 70)
-		e.text("BldgNb", a.Building, 16)
-		e.text("PstCd", a.PostCode, 16)
-		e.text("TwnNm", a.Town, 35)
-		e.text("CtrySubDvsn", a.Region, 35)
-		if c := a.Country; c != "" && (len(c) != 2 || c[0] < 'A' || c[0] > 'Z' || c[1] < 'A' || c[1] > 'Z') {
-			e.fail("Ctry", "model.country", "not two capital letters")
-		}
-		e.text("Ctry", a.Country, 2)
-		e.end()
+	if x.reading && a.ID != "" && x.is("ClrSysMmbId") {
+		x.failAt(x.frames[x.depth-1].next, "model.agent", "both a BIC and a clearing system member id")
 	}
-	e.end()
+	if x.reading || a.System != "" || !a.ID.IsBIC() {
+		x.member(a)
+	}
+	x.pass("LEI", "Nm", "PstlAdr")
+	if x.reading && a.ID == "" && !x.is("Othr") && !x.informal {
+		x.fail("", "model.agent", "neither a BIC nor a clearing system member id")
+	}
+	x.end()
 }
 
-// account writes a CashAccount, nothing if it is zero.
-func (e *encoder) account(name string, a payments.Account) {
-	if a == (payments.Account{}) {
+// bic is a BIC, which the schema has checked.
+func (x *codec) bic(name string, id *payments.AgentID) {
+	if !x.reading {
+		x.raw(name, string(*id))
+	} else if c, ok := x.take(name); ok {
+		*id = payments.AgentID(x.plainOf(c))
+	}
+}
+
+func (x *codec) member(a *Agent) {
+	if !x.begin("ClrSysMmbId") {
 		return
 	}
-	e.begin(name)
-	e.begin("Id")
-	if a.IsIBAN() {
-		e.raw("IBAN", a.Reveal())
-	} else {
-		e.begin("Othr")
-		e.raw("Id", a.Reveal())
-		e.end()
+	x.onlyCode("ClrSysId", &a.System, 5)
+	if !x.reading && a.ID == "" {
+		x.missing("MmbId")
 	}
-	e.end()
-	e.end()
+	x.code("MmbId", (*string)(&a.ID), 35)
+	if x.reading && a.System == "" && a.ID.IsBIC() {
+		x.fail("", "model.agent", "a clearing system member id in the form of a BIC, without its system")
+	}
+	x.end()
 }
 
-// agent reads a BranchAndFinancialInstitutionIdentification with a BIC or a clearing system member id, not both. The check digit of
-// a routing number is a rule of the rail. Passed over: LEI, Nm, PstlAdr, BrnchId.
-func (d *decoder) agent(i uint32) (a Agent) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "FinInstnId":
-			a = d.institution(c)
-		case "BrnchId":
-		default:
-			d.outside(c)
-		}
-	}
-	return a
-}
-
-func (d *decoder) institution(i uint32) (a Agent) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "BICFI":
-			a.ID = payments.AgentID(d.plain(c))
-		case "ClrSysMmbId":
-			if a.ID != "" {
-				d.fail(c, "model.agent", "both a BIC and a clearing system member id")
-				return a
-			}
-			a = d.member(c)
-		case "LEI", "Nm", "PstlAdr":
-		default:
-			d.outside(c)
-		}
-	}
-	if a.ID == "" {
-		d.fail(i, "model.agent", "neither a BIC nor a clearing system member id")
-	}
-	return a
-}
-
-func (d *decoder) member(i uint32) (a Agent) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "ClrSysId":
-			k, kind := d.only(c)
-			if kind != "Cd" {
-				d.outside(k)
-			}
-			a.System = d.code(k)
-		case "MmbId":
-			a.ID = payments.AgentID(d.code(c))
-		default:
-			d.outside(c)
-		}
-	}
-	if a.System == "" && a.ID.IsBIC() {
-		d.fail(i, "model.agent", "a clearing system member id in the form of a BIC, without its system")
-	}
-	return a
-}
-
-// party reads name and address. Passed over: Id, CtryOfRes, CtctDtls, and the parts of an address that Address does not hold.
-func (d *decoder) party(i uint32, p *Party) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "Nm":
-			n, err := payments.ParseName(d.text(c))
-			if err != nil {
-				d.fail(c, "model.name", "space at an end, a control character, or too long")
-			}
-			p.Name = n
-		case "PstlAdr":
-			p.Address = d.address(c)
-		case "Id", "CtryOfRes", "CtctDtls":
-		default:
-			d.outside(c)
-		}
+// party is a debtor or creditor as a PartyIdentification; it is written even if it is empty.
+func (x *codec) party(name string, p *Party) {
+	if x.always(name) {
+		x.identity(&p.Name, &p.Address, &p.ID)
+		x.end()
 	}
 }
 
-func (d *decoder) address(i uint32) (a Address) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "StrtNm":
-			a.Street = d.text(c)
-		case "BldgNb":
-			a.Building = d.text(c)
-		case "PstCd":
-			a.PostCode = d.text(c)
-		case "TwnNm":
-			a.Town = d.text(c)
-		case "CtrySubDvsn":
-			a.Region = d.text(c)
-		case "Ctry":
-			a.Country = d.code(c)
-		case "AdrTp", "Dept", "SubDept", "BldgNm", "Flr", "PstBx", "Room", "TwnLctnNm", "DstrctNm", "AdrLine":
-		default:
-			d.outside(c)
-		}
+// someone is a party that is not demanded.
+func (x *codec) someone(name string, p *Identity) {
+	if x.begin(name) {
+		x.identity(&p.Name, &p.Address, &p.ID)
+		x.end()
 	}
-	return a
 }
 
-// account reads an IBAN, with right check digits, or another account number without scheme or issuer. An account in another
-// currency than that of the payment is refused. Passed over: Tp, Nm, Prxy.
-func (d *decoder) account(i uint32, currency payments.Currency) (a payments.Account) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "Id":
-			k, kind := d.only(c)
-			for o, name := range d.children(k) { // of Othr
-				if kind = name; name != "Id" {
-					d.outside(o)
-				}
-				k = o
-			}
-			var err error
-			if a, err = payments.ParseAccount(d.plain(k)); err != nil || a.IsIBAN() != (kind == "IBAN") {
-				d.fail(k, "model.account", "not an account number, an IBAN with wrong check digits, or an IBAN in the wrong place")
-			}
-		case "Ccy":
-			if d.plain(c) != string(currency) {
-				d.fail(c, "model.currency", "the account is in another currency than the payment")
-			}
-		case "Tp", "Nm", "Prxy":
-		default:
-			d.outside(c)
+// someoneOf is a debtor or creditor that is not demanded.
+func (x *codec) someoneOf(name string, p *Party) {
+	if x.begin(name) {
+		x.identity(&p.Name, &p.Address, &p.ID)
+		x.end()
+	}
+}
+
+// partyChoice is a party as a Party40Choice, where the schema demands one. An agent is refused.
+func (x *codec) partyChoice(name string, p *Party) {
+	if x.begin(name) {
+		x.party("Pty", p)
+		x.end()
+	}
+}
+
+// actor is a party or an agent (Party40Choice).
+func (x *codec) actor(name string, a *Actor) {
+	if !x.reading && a.Agent != (Agent{}) && a.Identity != (Identity{}) {
+		x.fail(name, "model.choice", "both a party and an agent")
+	}
+	if x.begin(name) {
+		x.someone("Pty", &a.Identity)
+		x.agent("Agt", &a.Agent)
+		x.end()
+	}
+}
+
+func (x *codec) requiredActor(name string, a *Actor) {
+	if !x.reading && *a == (Actor{}) {
+		x.missing(name)
+	}
+	x.actor(name, a)
+}
+
+// identity is the content of a PartyIdentification. Passed over: CtryOfRes, CtctDtls, and the parts of an address that Address does
+// not hold.
+func (x *codec) identity(name *payments.Name, address *Address, id *PartyID) {
+	x.partyName("Nm", name)
+	x.address("PstlAdr", address)
+	x.partyID(id)
+	x.pass("CtryOfRes", "CtctDtls")
+}
+
+func (x *codec) partyName(name string, v *payments.Name) {
+	if !x.reading {
+		x.putText(name, v.Reveal(), 140)
+	} else if c, ok := x.take(name); ok {
+		n, err := payments.ParseName(x.textOf(c))
+		if err != nil && !x.informal {
+			x.failAt(c, "model.name", "space at an end, a control character, or too long")
+		}
+		*v = n
+	}
+}
+
+func (x *codec) address(name string, a *Address) {
+	if !x.reading && *a == (Address{}) || !x.begin(name) {
+		return
+	}
+	x.pass("AdrTp", "Dept", "SubDept")
+	x.text("StrtNm", &a.Street, 70)
+	x.text("BldgNb", &a.Building, 16)
+	x.pass("BldgNm", "Flr", "PstBx", "Room")
+	x.text("PstCd", &a.PostCode, 16)
+	x.text("TwnNm", &a.Town, 35)
+	x.pass("TwnLctnNm", "DstrctNm")
+	x.text("CtrySubDvsn", &a.Region, 35)
+	if c := a.Country; c != "" && (len(c) != 2 || c[0] < 'A' || c[0] > 'Z' || c[1] < 'A' || c[1] > 'Z') {
+		x.fail("Ctry", "model.country", "not two capital letters")
+	}
+	x.code("Ctry", &a.Country, 2)
+	x.pass("AdrLine")
+	x.end()
+}
+
+// partyID is the Id of a party: what identifies an organisation, or one document of a person. Passed over: DtAndPlcOfBirth, and
+// every Othr after the first.
+func (x *codec) partyID(id *PartyID) {
+	if !x.reading && *id == (PartyID{}) || !x.begin("Id") {
+		return
+	}
+	if (x.reading || !id.Private) && x.begin("OrgId") {
+		bic := "AnyBIC"
+		if x.old() {
+			bic = "BICOrBEI"
+		}
+		x.code(bic, &id.BIC, 11)
+		x.code("LEI", &id.LEI, 20)
+		x.other(id)
+		x.end()
+	}
+	if (x.reading || id.Private) && x.always("PrvtId") {
+		id.Private = true
+		if !x.reading && id.BIC+id.LEI != "" {
+			x.fail("", "model.choice", "a BIC or LEI of a person")
+		}
+		x.pass("DtAndPlcOfBirth")
+		x.other(id)
+		x.end()
+	}
+	x.end()
+}
+
+// other is Othr of an identification; the second and further ones are passed over.
+func (x *codec) other(id *PartyID) {
+	if x.begin("Othr") {
+		x.id("Id", &id.Other, 35)
+		x.choice("SchmeNm", &id.Scheme, 4, &id.SchemePrtry)
+		x.id("Issr", &id.Issuer, 35)
+		x.end()
+	}
+	x.pass("Othr")
+}
+
+// account is a CashAccount: an IBAN, with right check digits, or another account number without scheme or issuer. An account in
+// another currency than that of the payment is refused. Passed over: Tp, Nm, Prxy.
+func (x *codec) account(name string, a *payments.Account, currency payments.Currency) {
+	if !x.reading && *a == (payments.Account{}) || !x.begin(name) {
+		return
+	}
+	if x.begin("Id") {
+		x.accountNumber("IBAN", a, true)
+		if x.begin("Othr") {
+			x.accountNumber("Id", a, false)
+			x.end()
+		}
+		x.end()
+	}
+	x.pass("Tp")
+	if x.reading {
+		if c, ok := x.take("Ccy"); ok && x.plainOf(c) != string(currency) && currency != "" {
+			x.failAt(c, "model.currency", "the account is in another currency than the payment")
 		}
 	}
-	return a
+	x.pass("Nm", "Prxy")
+	x.end()
+}
+
+func (x *codec) accountNumber(name string, a *payments.Account, iban bool) {
+	if !x.reading {
+		if a.IsIBAN() == iban {
+			x.raw(name, a.Reveal())
+		}
+		return
+	}
+	c, ok := x.take(name)
+	if !ok {
+		return
+	}
+	number, err := payments.ParseAccount(x.plainOf(c))
+	switch {
+	case err == nil && number.IsIBAN() == iban:
+		*a = number
+	case !x.informal:
+		x.failAt(c, "model.account", "not an account number, an IBAN with wrong check digits, or an IBAN in the wrong place")
+	}
 }

@@ -122,7 +122,7 @@ func TestDecodeSamples(t *testing.T) {
 		{file: "fednow-bad-pacs.008-aba-checksum.xml"}, // the rail's rules refuse these three
 		{file: "fednow-bad-pacs.008-msgid.xml"},
 		{file: "fednow-bad-pacs.002-reject-without-reason.xml"},
-		{file: "cbpr-pacs.008-2026.xml", wrapper: cbpr, name: "Envelope", rule: "model.amount"}, // EUR without decimals
+		{file: "cbpr-pacs.008-2026.xml", wrapper: cbpr, name: "Envelope", rule: "model.settlement"},
 		{file: "cbpr-pacs.008-every-element.xml", wrapper: Wrapper{Path: []string{"Envelope"}}, name: "Envelope", headerRule: "model.agent", rule: "model.settlement"},
 		{file: "cbpr-pacs.002.xml", wrapper: cbpr, name: "Envelope"},
 		{file: "cbpr-bad-pacs.008-element-order.xml", wrapper: cbpr, name: "Envelope", rule: "schema.order"},

@@ -1,368 +1,144 @@
 package iso20022
 
-import (
-	"time"
+import "github.com/parleypay/parley/payments"
 
-	"github.com/parleypay/parley/payments"
+var (
+	statusReports  = family{root: "Document", defs: []string{StatusReportV10}, bodies: []string{"FIToFIPmtStsRpt"}, make: func() Message { return new(StatusReport) }, proven: true}
+	statusRequests = family{root: "Document", defs: []string{StatusRequestV3}, bodies: []string{"FIToFIPmtStsReq"}, make: func() Message { return new(StatusRequest) }, proven: true}
 )
 
-// Append appends the message as <Document xmlns="…">…</Document>, in canonical bytes without an XML declaration. If it fails, with
-// a *Fault, dst is returned as it was.
-func (m *StatusReport) Append(dst []byte) ([]byte, error) {
-	e := encoder{b: dst}
-	e.root("Document", StatusReportV10)
-	e.begin("FIToFIPmtStsRpt")
-	e.statusHeader(m.MessageID, m.Created)
-	if m.Status == "" {
-		e.fail("TxInfAndSts/TxSts", "model.missing", "required")
+// DecodeStatusReport scans, validates and reads a Document of pacs.002.001.10 about exactly one transaction, which has a status. The
+// error is a *Fault. If status or original message stand both in OrgnlGrpInfAndSts and in TxInfAndSts they must agree; of several
+// reasons the first is taken. Passed over: OrgnlCtrlSum, NbOfTxsPerSts, AcctSvcrRef, ClrSysRef, further AddtlInf, and OrgnlTxRef but
+// for the amount.
+func DecodeStatusReport(b []byte) (*StatusReport, error) { return decode[StatusReport](b) }
+
+// DecodeStatusRequest scans, validates and reads a Document of pacs.028.001.03 about exactly one transaction. The error is a
+// *Fault. Passed over: OrgnlCtrlSum, ClrSysRef, OrgnlTxRef.
+func DecodeStatusRequest(b []byte) (*StatusRequest, error) { return decode[StatusRequest](b) }
+
+// Definition returns "pacs.002.001.10".
+func (m *StatusReport) Definition() string { return StatusReportV10 }
+
+// Append appends the message as a Document; see Message.
+func (m *StatusReport) Append(dst []byte) ([]byte, error) { return Format{}.Append(dst, m) }
+
+func (m *StatusReport) family() *family { return &statusReports }
+
+func (m *StatusReport) fields(x *codec) {
+	o := Original{MessageID: m.OriginalMessageID, MessageName: m.OriginalMsgName, Created: m.OriginalCreated, InstructionID: m.OriginalInstruction,
+		EndToEndID: m.OriginalEndToEnd, TransactionID: m.OriginalTransaction, UETR: m.OriginalUETR}
+	x.messageHeader(&m.MessageID, &m.Created, &m.Instructing, &m.Instructed)
+	if !x.reading && m.Status == "" {
+		x.missing("TxInfAndSts/TxSts")
 	}
-	o := original{m.OriginalMessageID, m.OriginalMsgName, m.OriginalCreated, m.OriginalInstruction, m.OriginalEndToEnd, m.OriginalTransaction, m.OriginalUETR}
-	if m.GroupLevel {
-		e.begin("OrgnlGrpInfAndSts")
-		e.originalGroup(&o)
-		e.code("GrpSts", m.Status, 4)
-		m.reason(&e)
-		e.end()
+	if (x.reading || m.GroupLevel) && x.begin("OrgnlGrpInfAndSts") {
+		m.GroupLevel = true
+		x.originalMessage(&o)
+		x.passOne("OrgnlNbOfTxs")
+		x.pass("OrgnlCtrlSum")
+		x.code("GrpSts", &m.Status, 4)
+		m.reason(x)
+		x.pass("NbOfTxsPerSts")
+		x.end()
 	}
-	if !m.GroupLevel || m.hasTransaction() {
-		e.begin("TxInfAndSts")
-		e.id("StsId", m.StatusID, 35)
-		e.originalTransaction(&o, !m.GroupLevel)
-		if !m.GroupLevel {
-			e.code("TxSts", m.Status, 4)
-			m.reason(&e)
+	group := m.Status
+	if (x.reading || !m.GroupLevel || m.hasTransaction()) && x.transaction("TxInfAndSts") {
+		x.id("StsId", &m.StatusID, 35)
+		if x.reading || !m.GroupLevel {
+			x.originalGroup("OrgnlGrpInf", &o)
 		}
-		e.time("AccptncDtTm", m.AcceptanceTime)
-		if m.SettleDate != "" {
-			e.begin("FctvIntrBkSttlmDt")
-			e.date("Dt", m.SettleDate)
-			e.end()
+		x.originalIDs(&o)
+		if x.reading || !m.GroupLevel {
+			if x.code("TxSts", &m.Status, 4); group != "" && m.Status != group {
+				x.fail("", "model.status", "another status than that of the group")
+			}
+			m.reason(x)
 		}
-		e.agent("InstgAgt", m.Instructing)
-		e.agent("InstdAgt", m.Instructed)
-		if m.OriginalAmount != (payments.Amount{}) {
-			e.begin("OrgnlTxRef")
-			e.amount("IntrBkSttlmAmt", m.OriginalAmount)
-			e.end()
+		x.time("AccptncDtTm", &m.AcceptanceTime)
+		x.day("FctvIntrBkSttlmDt", &m.SettleDate)
+		x.pass("AcctSvcrRef", "ClrSysRef")
+		x.agentOnce("InstgAgt", &m.Instructing)
+		x.agentOnce("InstdAgt", &m.Instructed)
+		if (x.reading || m.OriginalAmount != (payments.Amount{})) && x.begin("OrgnlTxRef") {
+			x.amount("IntrBkSttlmAmt", &m.OriginalAmount)
+			x.passAll()
+			x.end()
 		}
-		e.end()
+		x.supplementary(&m.Supplementary.Transaction)
+		x.endTransaction("TxInfAndSts")
 	}
-	e.end()
-	e.end()
-	return e.finish()
+	x.supplementary(&m.Supplementary.Message)
+	if x.reading {
+		if m.Status == "" {
+			x.missing("")
+		}
+		m.OriginalMessageID, m.OriginalMsgName, m.OriginalCreated, m.OriginalInstruction = o.MessageID, o.MessageName, o.Created, o.InstructionID
+		m.OriginalEndToEnd, m.OriginalTransaction, m.OriginalUETR = o.EndToEndID, o.TransactionID, o.UETR
+	}
 }
 
 // hasTransaction reports whether anything stands in TxInfAndSts of a report at group level.
 func (m *StatusReport) hasTransaction() bool {
-	return m.StatusID != "" || m.OriginalInstruction != "" || m.OriginalEndToEnd != "" || m.OriginalTransaction != "" || m.OriginalUETR != "" ||
+	return m.StatusID != "" || m.OriginalInstruction != "" || m.OriginalEndToEnd != "" || m.OriginalTransaction != "" || m.OriginalUETR != "" || m.Supplementary.Transaction != "" ||
 		!m.AcceptanceTime.IsZero() || m.SettleDate != "" || m.Instructing != (Agent{}) || m.Instructed != (Agent{}) || m.OriginalAmount != (payments.Amount{})
 }
 
-func (m *StatusReport) reason(e *encoder) {
-	if m.Reason == "" && m.ReasonPrtry == "" && m.ReasonInfo == "" {
-		return
-	}
-	e.begin("StsRsnInf")
-	e.choice("Rsn", m.Reason, 4, m.ReasonPrtry)
-	e.text("AddtlInf", m.ReasonInfo, 105)
-	e.end()
-}
-
-// Append appends the message as <Document xmlns="…">…</Document>, in canonical bytes without an XML declaration. If it fails, with
-// a *Fault, dst is returned as it was.
-func (m *StatusRequest) Append(dst []byte) ([]byte, error) {
-	e := encoder{b: dst}
-	e.root("Document", StatusRequestV3)
-	e.begin("FIToFIPmtStsReq")
-	e.statusHeader(m.MessageID, m.Created)
-	o := original{m.OriginalMessageID, m.OriginalMsgName, m.OriginalCreated, m.OriginalInstruction, m.OriginalEndToEnd, m.OriginalTransaction, m.OriginalUETR}
-	if m.GroupLevel {
-		e.begin("OrgnlGrpInf")
-		e.originalGroup(&o)
-		e.end()
-	}
-	e.begin("TxInf")
-	e.id("StsReqId", m.RequestID, 35)
-	e.originalTransaction(&o, !m.GroupLevel)
-	e.time("AccptncDtTm", m.AcceptanceTime)
-	e.agent("InstgAgt", m.Instructing)
-	e.agent("InstdAgt", m.Instructed)
-	e.end()
-	e.end()
-	e.end()
-	return e.finish()
-}
-
-func (e *encoder) statusHeader(id string, created time.Time) {
-	e.begin("GrpHdr")
-	e.required("MsgId", id, 35)
-	e.requiredTime("CreDtTm", created)
-	e.end()
-}
-
-// original is what a report or request says of the payment it is about.
-type original struct {
-	messageID, msgName string
-	created            time.Time
-	instruction        string
-	endToEnd           payments.EndToEndID
-	transaction        string
-	uetr               payments.UETR
-}
-
-func (e *encoder) originalGroup(o *original) {
-	e.required("OrgnlMsgId", o.messageID, 35)
-	e.required("OrgnlMsgNmId", o.msgName, 35)
-	e.time("OrgnlCreDtTm", o.created)
-}
-
-func (e *encoder) originalTransaction(o *original, group bool) {
-	if group && (o.messageID != "" || o.msgName != "" || !o.created.IsZero()) {
-		e.begin("OrgnlGrpInf")
-		e.originalGroup(o)
-		e.end()
-	}
-	e.id("OrgnlInstrId", o.instruction, 35)
-	e.id("OrgnlEndToEndId", string(o.endToEnd), 35)
-	e.id("OrgnlTxId", o.transaction, 35)
-	e.uetr("OrgnlUETR", o.uetr)
-}
-
-// DecodeStatusReport scans, validates and reads a Document of pacs.002.001.10 about exactly one transaction, which has a status. The
-// error is a *Fault. If status or original message stand both in OrgnlGrpInfAndSts and in TxInfAndSts they must agree; of several
-// reasons the first is taken. Passed over: OrgnlCtrlSum, NbOfTxsPerSts, AcctSvcrRef, ClrSysRef, Orgtr of a reason, further AddtlInf, and
-// OrgnlTxRef but for the amount.
-func DecodeStatusReport(b []byte) (*StatusReport, error) {
-	return decode(b, (*decoder).statusReport, StatusReportV10)
-}
-
-func (d *decoder) statusReport(m *StatusReport) {
-	transaction := false
-	var o original
-	for c, name := range d.children(1) {
-		switch name {
-		case "GrpHdr":
-			d.statusHeader(c, &m.MessageID, &m.Created, &m.Instructing, &m.Instructed)
-		case "OrgnlGrpInfAndSts":
-			if m.GroupLevel {
-				d.repeated(c)
-			}
-			m.GroupLevel = true
-			d.groupStatus(c, m, &o)
-		case "TxInfAndSts":
-			if transaction {
-				d.fail(c, "model.transactions", "a second transaction")
-			}
-			transaction = true
-			d.transactionStatus(c, m, &o)
-		default:
-			d.outside(c)
+// reason is the first StsRsnInf that says anything, of which the first AddtlInf is kept. The others are passed over.
+func (m *StatusReport) reason(x *codec) {
+	for m.Reason+m.ReasonPrtry+m.ReasonInfo == "" && m.ReasonFrom == (Identity{}) || !x.reading {
+		if !x.begin("StsRsnInf") {
+			return
+		}
+		x.someone("Orgtr", &m.ReasonFrom)
+		x.choice("Rsn", &m.Reason, 4, &m.ReasonPrtry)
+		x.text("AddtlInf", &m.ReasonInfo, 105)
+		x.pass("AddtlInf")
+		if x.end(); !x.reading {
+			return
 		}
 	}
-	if m.Status == "" {
-		d.fail(1, "model.missing", "no status")
-	}
-	m.OriginalMessageID, m.OriginalMsgName, m.OriginalCreated = o.messageID, o.msgName, o.created
-	m.OriginalInstruction, m.OriginalEndToEnd, m.OriginalTransaction, m.OriginalUETR = o.instruction, o.endToEnd, o.transaction, o.uetr
+	x.pass("StsRsnInf")
 }
 
-func (d *decoder) statusHeader(i uint32, id *string, created *time.Time, instructing, instructed *Agent) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "MsgId":
-			*id = d.id(c)
-		case "CreDtTm":
-			*created = d.time(c)
-		case "InstgAgt":
-			*instructing = d.agent(c)
-		case "InstdAgt":
-			*instructed = d.agent(c)
-		default:
-			d.outside(c)
+// Definition returns "pacs.028.001.03".
+func (m *StatusRequest) Definition() string { return StatusRequestV3 }
+
+// Append appends the message as a Document; see Message.
+func (m *StatusRequest) Append(dst []byte) ([]byte, error) { return Format{}.Append(dst, m) }
+
+func (m *StatusRequest) family() *family { return &statusRequests }
+
+func (m *StatusRequest) fields(x *codec) {
+	o := Original{MessageID: m.OriginalMessageID, MessageName: m.OriginalMsgName, Created: m.OriginalCreated, InstructionID: m.OriginalInstruction,
+		EndToEndID: m.OriginalEndToEnd, TransactionID: m.OriginalTransaction, UETR: m.OriginalUETR}
+	x.messageHeader(&m.MessageID, &m.Created, &m.Instructing, &m.Instructed)
+	if (x.reading || m.GroupLevel) && x.begin("OrgnlGrpInf") {
+		m.GroupLevel = true
+		x.originalMessage(&o)
+		x.passOne("OrgnlNbOfTxs")
+		x.pass("OrgnlCtrlSum")
+		x.end()
+	}
+	if x.transaction("TxInf") {
+		x.id("StsReqId", &m.RequestID, 35)
+		if x.reading || !m.GroupLevel {
+			x.originalGroup("OrgnlGrpInf", &o)
 		}
+		x.originalIDs(&o)
+		x.time("AccptncDtTm", &m.AcceptanceTime)
+		x.pass("ClrSysRef")
+		x.agentOnce("InstgAgt", &m.Instructing)
+		x.agentOnce("InstdAgt", &m.Instructed)
+		x.pass("OrgnlTxRef")
+		x.supplementary(&m.Supplementary.Transaction)
+		x.endTransaction("TxInf")
+	} else if !m.GroupLevel {
+		x.missing("")
 	}
-}
-
-func (d *decoder) groupStatus(i uint32, m *StatusReport, o *original) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "GrpSts":
-			m.Status = d.code(c)
-		case "StsRsnInf":
-			d.reason(c, m)
-		case "NbOfTxsPerSts":
-		default:
-			d.originalGroupElement(c, name, o)
-		}
-	}
-}
-
-// originalGroupElement reads one element of OriginalGroupInformation or OriginalGroupHeader.
-func (d *decoder) originalGroupElement(c uint32, name string, o *original) {
-	switch name {
-	case "OrgnlMsgId":
-		if v := d.id(c); o.messageID == "" {
-			o.messageID = v
-		} else if v != o.messageID {
-			d.fail(c, "model.repeated", "another original message than that of the group")
-		}
-	case "OrgnlMsgNmId":
-		if v := d.id(c); o.msgName == "" {
-			o.msgName = v
-		} else if v != o.msgName {
-			d.fail(c, "model.repeated", "another original message than that of the group")
-		}
-	case "OrgnlCreDtTm":
-		if v := d.time(c); o.created.IsZero() {
-			o.created = v
-		} else if !v.Equal(o.created) {
-			d.fail(c, "model.repeated", "another original message than that of the group")
-		}
-	case "OrgnlNbOfTxs":
-		d.one(c)
-	case "OrgnlCtrlSum":
-	default:
-		d.outside(c)
-	}
-}
-
-func (d *decoder) originalGroup(i uint32, o *original) {
-	for c, name := range d.children(i) {
-		d.originalGroupElement(c, name, o)
-	}
-}
-
-// originalTransactionElement reads an element that names the original transaction, and reports whether it was one.
-func (d *decoder) originalTransactionElement(c uint32, name string, o *original) bool {
-	switch name {
-	case "OrgnlGrpInf":
-		d.originalGroup(c, o)
-	case "OrgnlInstrId":
-		o.instruction = d.id(c)
-	case "OrgnlEndToEndId":
-		o.endToEnd = payments.EndToEndID(d.id(c))
-	case "OrgnlTxId":
-		o.transaction = d.id(c)
-	case "OrgnlUETR":
-		o.uetr = d.uetr(c)
-	default:
-		return false
-	}
-	return true
-}
-
-func (d *decoder) transactionStatus(i uint32, m *StatusReport, o *original) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "StsId":
-			m.StatusID = d.id(c)
-		case "TxSts":
-			v := d.code(c)
-			if m.Status != "" && v != m.Status {
-				d.fail(c, "model.status", "another status than that of the group")
-			}
-			m.Status = v
-		case "StsRsnInf":
-			d.reason(c, m)
-		case "AccptncDtTm":
-			m.AcceptanceTime = d.time(c)
-		case "FctvIntrBkSttlmDt":
-			if k, kind := d.only(c); kind == "Dt" {
-				m.SettleDate = d.date(k)
-			} else if d.time(k); d.fault == nil {
-				m.SettleDate = d.plain(k)[:len("2006-01-02")]
-			}
-		case "InstgAgt":
-			d.agentOnce(c, &m.Instructing)
-		case "InstdAgt":
-			d.agentOnce(c, &m.Instructed)
-		case "OrgnlTxRef":
-			for k, name := range d.children(c) {
-				if name == "IntrBkSttlmAmt" {
-					m.OriginalAmount = d.amount(k)
-				}
-			}
-		case "AcctSvcrRef", "ClrSysRef":
-		default:
-			if !d.originalTransactionElement(c, name, o) {
-				d.outside(c)
-			}
-		}
-	}
-}
-
-// reason reads the first StsRsnInf.
-func (d *decoder) reason(i uint32, m *StatusReport) {
-	if m.Reason != "" || m.ReasonPrtry != "" || m.ReasonInfo != "" {
-		return
-	}
-	for c, name := range d.children(i) {
-		switch name {
-		case "Rsn":
-			m.Reason, m.ReasonPrtry = d.choice(c)
-		case "AddtlInf":
-			if m.ReasonInfo == "" {
-				m.ReasonInfo = d.text(c)
-			}
-		case "Orgtr":
-		default:
-			d.outside(c)
-		}
-	}
-}
-
-// DecodeStatusRequest scans, validates and reads a Document of pacs.028.001.03 about exactly one transaction. The error is a
-// *Fault. Passed over: OrgnlCtrlSum, ClrSysRef, OrgnlTxRef.
-func DecodeStatusRequest(b []byte) (*StatusRequest, error) {
-	return decode(b, (*decoder).statusRequest, StatusRequestV3)
-}
-
-func (d *decoder) statusRequest(m *StatusRequest) {
-	transaction := false
-	var o original
-	for c, name := range d.children(1) {
-		switch name {
-		case "GrpHdr":
-			d.statusHeader(c, &m.MessageID, &m.Created, &m.Instructing, &m.Instructed)
-		case "OrgnlGrpInf":
-			if m.GroupLevel {
-				d.repeated(c)
-			}
-			m.GroupLevel = true
-			d.originalGroup(c, &o)
-		case "TxInf":
-			if transaction {
-				d.fail(c, "model.transactions", "a second transaction")
-			}
-			transaction = true
-			d.requestTransaction(c, m, &o)
-		default:
-			d.outside(c)
-		}
-	}
-	if !transaction && !m.GroupLevel {
-		d.fail(1, "model.missing", "no transaction")
-	}
-	m.OriginalMessageID, m.OriginalMsgName, m.OriginalCreated = o.messageID, o.msgName, o.created
-	m.OriginalInstruction, m.OriginalEndToEnd, m.OriginalTransaction, m.OriginalUETR = o.instruction, o.endToEnd, o.transaction, o.uetr
-}
-
-func (d *decoder) requestTransaction(i uint32, m *StatusRequest, o *original) {
-	for c, name := range d.children(i) {
-		switch name {
-		case "StsReqId":
-			m.RequestID = d.id(c)
-		case "AccptncDtTm":
-			m.AcceptanceTime = d.time(c)
-		case "InstgAgt":
-			d.agentOnce(c, &m.Instructing)
-		case "InstdAgt":
-			d.agentOnce(c, &m.Instructed)
-		case "ClrSysRef", "OrgnlTxRef":
-		default:
-			if !d.originalTransactionElement(c, name, o) {
-				d.outside(c)
-			}
-		}
+	x.supplementary(&m.Supplementary.Message)
+	if x.reading {
+		m.OriginalMessageID, m.OriginalMsgName, m.OriginalCreated, m.OriginalInstruction = o.MessageID, o.MessageName, o.Created, o.InstructionID
+		m.OriginalEndToEnd, m.OriginalTransaction, m.OriginalUETR = o.EndToEndID, o.TransactionID, o.UETR
 	}
 }

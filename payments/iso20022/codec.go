@@ -1,0 +1,414 @@
+package iso20022
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Message is what a document says, whatever its version: a *CreditTransfer, *Return, *Recall and so on.
+type Message interface {
+	// Definition returns the message definition it is written in, such as "pacs.004.001.10".
+	Definition() string
+	// Append appends the message as <Document xmlns="…">…</Document> (a Header as AppHdr), in canonical bytes without an XML
+	// declaration. If it fails, with a *Fault, dst is returned as it was.
+	Append(dst []byte) ([]byte, error)
+
+	family() *family
+	// fields names the elements of the message once, in the order of the schema; the codec writes or reads them.
+	fields(x *codec)
+}
+
+// family is one message in the versions that have a codec.
+type family struct {
+	root   string   // "Document"; for a header "AppHdr"
+	defs   []string // message definitions, as far as fields tells them apart
+	bodies []string // the element in Document, by definition, or one for all; none in a header
+	make   func() Message
+	proven bool // a property shows that what Append writes is valid, so that it need not validate it
+}
+
+// body returns the element that a Document of the definition holds, "" if none, and false if the family has no such definition.
+func (f *family) body(def string) (string, bool) {
+	i := slices.Index(f.defs, def)
+	if i < 0 || len(f.bodies) == 0 {
+		return "", i >= 0
+	}
+	return f.bodies[min(i, len(f.bodies)-1)], true
+}
+
+// families is every message with a codec, both ways.
+var families = []*family{
+	&headers, &creditTransfers, &institutionTransfers, &statusReports, &statusRequests, &returns, &recalls, &resolutions,
+	&queries, &additions, &initiations, &initiationReports, &paymentRequests, &requestAnswers, &rejections, &systemEvents, &receipts, &eventReceipts,
+}
+
+// Definitions returns the message definitions that Decode reads and Append writes.
+func Definitions() (defs []string) {
+	for _, f := range families {
+		defs = append(defs, f.defs...)
+	}
+	return defs
+}
+
+// Format says how a rail writes what ISO 20022 leaves open. The zero Format is what most use.
+type Format struct {
+	// LocalZone is the zone of times that are written without one, as TCH RTP does: Append then writes every time in it without an
+	// offset, and Decode refuses a time with an offset. In the hour that a change of clocks repeats, Decode takes one of the two. Nil
+	// means that every time carries its zone.
+	LocalZone *time.Location
+}
+
+// Decode reads a Document, or an AppHdr element, of any message with a codec: it is scanned, validated against its schema and then
+// read strictly, as the Decode function of its type says. The error is a *Fault. Any number of goroutines may call it.
+func Decode(doc []byte) (Message, error) { return Format{}.Decode(doc) }
+
+// Decode is the function Decode in this format.
+func (f Format) Decode(doc []byte) (Message, error) {
+	t := getTree()
+	defer putTree(t)
+	if fault := t.scan(doc); fault != nil {
+		return nil, fault
+	}
+	def, _ := strings.CutPrefix(string(t.uri(0)), namespacePrefix)
+	for _, fam := range families {
+		if slices.Contains(fam.defs, def) {
+			m := fam.make()
+			if fault := f.read(t, doc, m); fault != nil {
+				return nil, fault
+			}
+			return m, nil
+		}
+	}
+	return nil, t.fault(0, "model.message", "there is no codec for the namespace of the root element")
+}
+
+// Append is the method Append of m in this format.
+func (f Format) Append(dst []byte, m Message) ([]byte, error) {
+	x := codecs.Get().(*codec)
+	defer x.free()
+	fam := m.family()
+	x.def, x.format, x.b, x.start = m.Definition(), f, dst, len(dst)
+	body, ok := fam.body(x.def)
+	if !ok {
+		x.fault = &Fault{Path: "/" + fam.root, Rule: "model.message", Text: "not written in the definition that is asked for"}
+		return dst, x.fault
+	}
+	x.validate = !fam.proven
+	x.root(fam.root)
+	if body != "" {
+		x.always(body)
+	}
+	m.fields(x)
+	if body != "" {
+		x.end()
+	}
+	x.end()
+	if x.fault == nil && x.validate {
+		if err := Validate(x.b[x.start:]); err != nil {
+			x.fault = err.(*Fault)
+			x.fault.Line, x.fault.Col = 0, 0 // of bytes that nobody gets to see
+		}
+	}
+	if x.fault != nil {
+		return x.b[:x.start], x.fault
+	}
+	return x.b, nil
+}
+
+// decode reads a document as an M. The error is a *Fault.
+func decode[M any, P interface {
+	*M
+	Message
+}](doc []byte) (*M, error) {
+	t := getTree()
+	defer putTree(t)
+	if f := t.scan(doc); f != nil {
+		return nil, f
+	}
+	m := new(M)
+	if f := (Format{}).read(t, doc, P(m)); f != nil {
+		return nil, f
+	}
+	return m, nil
+}
+
+// read validates a scanned document and reads it into m.
+func (f Format) read(t *tree, doc []byte, m Message) *Fault {
+	fam := m.family()
+	def, _ := strings.CutPrefix(string(t.uri(0)), namespacePrefix)
+	body, ok := fam.body(def)
+	if !ok {
+		return t.fault(0, "model.message", "the root element is not of "+fam.defs[len(fam.defs)-1])
+	}
+	if fault := isoTables.validate(t); fault != nil {
+		return fault
+	}
+	x := codecs.Get().(*codec)
+	defer x.free()
+	x.reading, x.def, x.format, x.tree, x.s = true, def, f, t, string(doc)
+	x.plainAttributes()
+	x.frames[0] = frame{next: 1, end: t.next(0)}
+	x.depth = 1
+	if body == "" || x.begin(body) {
+		m.fields(x)
+		if body != "" {
+			x.end()
+		}
+	}
+	x.end()
+	return x.fault
+}
+
+// codec either writes the elements that the fields of a message name, or reads them from a scanned and validated document.
+//
+// Written bytes are canonical already: no white space between elements, no empty-element tags, one default namespace, and only the
+// escapes of Canonical XML 1.0, so that a digest can be taken of them as they are.
+//
+// Read is what the fields name, in the order of the schema, and nothing else: what the schema allows and the fields do not name is
+// refused by a rule, unless it is one of the informational elements that they pass over: these change neither the amount, nor who pays
+// and is paid, nor under what condition, and remain in the bytes received. So a decoder loses nothing that matters to money.
+//
+// The first fault is kept and everything after it is in vain.
+type codec struct {
+	def      string // message definition
+	format   Format
+	reading  bool
+	validate bool // what is written
+	fault    *Fault
+	depth    int
+	frames   [32]frame // open elements
+
+	b     []byte // writing
+	start int
+
+	*tree           // reading
+	s        string // the source, once, for the model's strings to share
+	informal bool   // in an element that only repeats: what the model does not hold is passed over
+}
+
+// frame is one open element.
+type frame struct {
+	name        string // writing
+	at, content int    // writing: where its start tag and its content begin
+	keep        bool   // writing: even if it is empty
+
+	node, next, end uint32 // reading: the element, the first child not read yet, and where its children end
+	last            uint32 // reading: the child read last, 0 if none
+}
+
+var codecs = sync.Pool{New: func() any { return new(codec) }}
+
+func (x *codec) free() {
+	x.def, x.format, x.reading, x.validate, x.fault, x.depth, x.b, x.tree, x.s, x.informal = "", Format{}, false, false, nil, 0, nil, nil, "", false
+	codecs.Put(x)
+}
+
+// root opens the root element in the namespace of the message definition.
+func (x *codec) root(name string) {
+	x.b = append(x.b, '<')
+	x.b = append(x.b, name...)
+	x.b = append(x.b, ` xmlns="`...)
+	x.b = append(x.b, namespacePrefix...)
+	x.b = append(x.b, x.def...)
+	x.b = append(x.b, `">`...)
+	x.frames[0] = frame{name: name, keep: true}
+	x.depth = 1
+}
+
+// begin opens an element and reports whether its content is to be named, followed by end: always when writing, and when reading if it
+// is the next one. An element that turns out empty is not written.
+func (x *codec) begin(name string) bool {
+	f := &x.frames[x.depth]
+	if x.reading {
+		c, ok := x.take(name)
+		if ok {
+			f.node, f.next, f.end, f.last = c, c+1, x.next(c), 0
+			x.depth++
+		}
+		return ok
+	}
+	f.name, f.at, f.keep = name, len(x.b), false
+	x.tag(name)
+	f.content = len(x.b)
+	x.depth++
+	return true
+}
+
+// always is begin of an element that is written even if it is empty.
+func (x *codec) always(name string) bool {
+	ok := x.begin(name)
+	if ok {
+		x.frames[x.depth-1].keep = true
+	}
+	return ok
+}
+
+// end closes the innermost open element. Nothing unread may be left in it.
+func (x *codec) end() {
+	x.depth--
+	f := &x.frames[x.depth]
+	switch {
+	case !x.reading && len(x.b) == f.content && !f.keep:
+		x.b = x.b[:f.at]
+	case !x.reading:
+		x.endTag(f.name)
+	case x.informal:
+	case f.next < f.end && f.last > 0 && string(x.name(f.last)) == string(x.name(f.next)):
+		x.failAt(f.next, "model.repeated", "the schema allows more than one, here there may be only one")
+	case f.next < f.end:
+		x.outside(f.next)
+	}
+}
+
+// take returns the next element if it has that name, while reading.
+func (x *codec) take(name string) (uint32, bool) {
+	f := &x.frames[x.depth-1]
+	if f.next >= f.end || x.fault != nil {
+		return 0, false
+	}
+	n := &x.nodes[f.next]
+	if x.s[n.nameAt:n.nameEnd] != name {
+		return 0, false
+	}
+	f.last, f.next = f.next, n.skip
+	return f.last, true
+}
+
+// is reports whether the next element has that name, while reading.
+func (x *codec) is(name string) bool {
+	f := &x.frames[x.depth-1]
+	if f.next >= f.end || x.fault != nil {
+		return false
+	}
+	n := &x.nodes[f.next]
+	return x.s[n.nameAt:n.nameEnd] == name
+}
+
+// once refuses the next element of that name if the model has it already, from another place.
+func (x *codec) once(name string, have bool) {
+	if x.reading && have && !x.informal && x.is(name) {
+		x.failAt(x.frames[x.depth-1].next, "model.repeated", "the schema allows more than one, here there may be only one")
+	}
+}
+
+// pass passes over elements that the model does not hold, in the order of the schema, as often as they stand.
+func (x *codec) pass(names ...string) {
+	if !x.reading {
+		return
+	}
+	for _, name := range names {
+		for ok := true; ok; {
+			_, ok = x.take(name)
+		}
+	}
+}
+
+// passAll passes over everything up to the end of the open element.
+func (x *codec) passAll() {
+	f := &x.frames[x.depth-1]
+	f.next = f.end
+}
+
+// passUntil passes over everything before the next element of that name.
+func (x *codec) passUntil(name string) {
+	f := &x.frames[x.depth-1]
+	for x.reading && x.fault == nil && f.next < f.end && !x.is(name) {
+		f.last, f.next = f.next, x.next(f.next)
+	}
+}
+
+// fail records a fault of the element name in the open element, or of the open element itself if name is empty.
+func (x *codec) fail(name, rule, text string) {
+	switch {
+	case x.fault != nil:
+	case x.reading:
+		x.fault = x.tree.fault(x.frames[x.depth-1].node, rule, text)
+	default:
+		var b strings.Builder
+		for i := range x.depth {
+			b.WriteString("/" + x.frames[i].name)
+		}
+		if name != "" {
+			b.WriteString("/" + name)
+		}
+		x.fault = &Fault{Path: b.String(), Rule: rule, Text: text}
+	}
+}
+
+// failAt records a fault of element i, while reading.
+func (x *codec) failAt(i uint32, rule, text string) {
+	if x.fault == nil {
+		x.fault = x.tree.fault(i, rule, text)
+	}
+}
+
+// outside refuses an element that the schema allows and the model does not hold.
+func (x *codec) outside(i uint32) {
+	x.failAt(i, "model.element", "the element is valid, but nothing here can act on it")
+}
+
+// missing refuses a message without something that the schema does not demand.
+func (x *codec) missing(name string) { x.fail(name, "model.missing", "required") }
+
+// transaction opens the one element that holds the transaction.
+func (x *codec) transaction(name string) bool { return x.always(name) }
+
+// endTransaction closes it, and refuses a second one.
+func (x *codec) endTransaction(name string) {
+	x.end()
+	if x.reading && x.is(name) {
+		x.failAt(x.frames[x.depth-1].next, "model.transactions", "a second transaction")
+	}
+}
+
+// list writes every item of a list as an element, or reads all the elements that follow, with their content named by each.
+func list[T any](x *codec, name string, items *[]T, each func(*codec, *T)) {
+	if !x.reading {
+		for i := range *items {
+			x.always(name)
+			each(x, &(*items)[i])
+			x.end()
+		}
+		return
+	}
+	for x.begin(name) {
+		var item T
+		each(x, &item)
+		x.end()
+		*items = append(*items, item)
+	}
+}
+
+// version notes the message definition that a document is written in.
+func (x *codec) version(def *string) {
+	if x.reading {
+		*def = x.def
+	}
+}
+
+// plainAttributes refuses attributes beyond Ccy, and the place of a schema on the root. What stands in an envelope of supplementary
+// data, or in a signature, is not this message's.
+func (x *codec) plainAttributes() {
+	if len(x.attrs) == 0 {
+		return
+	}
+	for i := uint32(0); i < uint32(len(x.nodes)); i++ {
+		if name := x.tree.name(i); string(name) == "Envlp" || string(name) == "Sgntr" {
+			for _, a := range x.attributes(i) {
+				if a.ns != noNamespace {
+					x.failAt(i, "model.attribute", "an attribute that says nothing a payment needs")
+				}
+			}
+			i = x.next(i) - 1
+			continue
+		}
+		for _, a := range x.attributes(i) {
+			if a.ns == noNamespace || i == 0 && string(x.src[a.nameAt:a.nameEnd]) != "type" {
+				continue // the schema allows Ccy only
+			}
+			x.failAt(i, "model.attribute", "an attribute that says nothing a payment needs")
+		}
+	}
+}

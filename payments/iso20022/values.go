@@ -1,0 +1,388 @@
+package iso20022
+
+import (
+	"time"
+
+	"github.com/parleypay/parley/payments"
+)
+
+// Each method here writes the element name with the value, or reads it if it is the next element. Nothing is written for the zero
+// value, unless the method says so.
+
+func (x *codec) tag(name string) {
+	x.b = append(x.b, '<')
+	x.b = append(x.b, name...)
+	x.b = append(x.b, '>')
+}
+
+func (x *codec) endTag(name string) {
+	x.b = append(x.b, '<', '/')
+	x.b = append(x.b, name...)
+	x.b = append(x.b, '>')
+}
+
+// raw writes an element whose value is known to need no check or escape.
+func (x *codec) raw(name, v string) {
+	x.tag(name)
+	x.b = append(x.b, v...)
+	x.endTag(name)
+}
+
+// text is free text of at most max characters.
+func (x *codec) text(name string, v *string, max int) {
+	if !x.reading {
+		x.putText(name, *v, max)
+	} else if c, ok := x.take(name); ok {
+		*v = x.textOf(c)
+	}
+}
+
+func (x *codec) putText(name, v string, max int) {
+	if v == "" {
+		return
+	}
+	if why := checkText(v, max); why != "" {
+		x.fail(name, "model.text", why)
+	}
+	x.tag(name)
+	x.b = appendEscaped(x.b, v, false)
+	x.endTag(name)
+}
+
+// texts is free text, several times.
+func (x *codec) texts(name string, list *[]string, max int) {
+	if !x.reading {
+		for _, v := range *list {
+			if v == "" {
+				x.missing(name)
+			}
+			x.putText(name, v, max)
+		}
+		return
+	}
+	for {
+		c, ok := x.take(name)
+		if !ok {
+			return
+		}
+		*list = append(*list, x.textOf(c))
+	}
+}
+
+// id is an identifier, such as Max35Text: text without white space at its ends or control characters.
+func (x *codec) id(name string, v *string, max int) {
+	if !x.reading {
+		x.putID(name, *v, max)
+	} else if c, ok := x.take(name); ok {
+		*v = x.idOf(c)
+	}
+}
+
+func (x *codec) putID(name, v string, max int) {
+	if why := checkID(v); why != "" {
+		x.fail(name, "model.id", why)
+	}
+	x.putText(name, v, max)
+}
+
+// required is an identifier of at most 35 characters that must be given.
+func (x *codec) required(name string, v *string) {
+	if !x.reading && *v == "" {
+		x.missing(name)
+	}
+	x.id(name, v, 35)
+}
+
+// endToEnd is id of the type payments.EndToEndID.
+func (x *codec) endToEnd(name string, v *payments.EndToEndID) { x.id(name, (*string)(v), 35) }
+
+// code is an external code of at most max characters. When reading, a code that is in no list is kept: ISO publishes new ones every
+// quarter.
+func (x *codec) code(name string, v *string, max int) {
+	if !x.reading {
+		x.putCode(name, *v, max)
+	} else if c, ok := x.take(name); ok {
+		*v = x.codeOf(c)
+	}
+}
+
+func (x *codec) putCode(name, v string, max int) {
+	switch {
+	case v == "":
+	case len(v) > max || !isCode(v):
+		x.fail(name, "model.code", "not ASCII letters and digits, or too long")
+	default:
+		x.raw(name, v)
+	}
+}
+
+// fixed is an element that always has the one value, which other is told of otherwise.
+func (x *codec) fixed(name, v, rule, other string) {
+	if !x.reading {
+		x.raw(name, v)
+	} else if c, ok := x.take(name); ok && x.plainOf(c) != v {
+		x.failAt(c, rule, other)
+	}
+}
+
+// one is a number of transactions, which must be 1.
+func (x *codec) one(name string) {
+	x.fixed(name, "1", "model.transactions", "other than exactly one transaction")
+}
+
+// passOne passes over a number of transactions, which must be 1.
+func (x *codec) passOne(name string) {
+	if x.reading {
+		x.one(name)
+	}
+}
+
+// choice is an element that holds a code as Cd or a proprietary text as Prtry, never both.
+func (x *codec) choice(name string, code *string, maxCode int, proprietary *string) {
+	if !x.reading && *code != "" && *proprietary != "" {
+		x.fail(name, "model.choice", "both a code and a proprietary text")
+	}
+	if !x.reading && *code == "" && *proprietary == "" {
+		return
+	}
+	if x.begin(name) {
+		x.code("Cd", code, maxCode)
+		x.id("Prtry", proprietary, 35)
+		x.end()
+	}
+}
+
+// onlyCode is an element that holds a code as Cd; a proprietary text is refused.
+func (x *codec) onlyCode(name string, code *string, max int) {
+	if (x.reading || *code != "") && x.begin(name) {
+		x.code("Cd", code, max)
+		x.end()
+	}
+}
+
+// time is a date and time with its zone, or in the zone of the format.
+func (x *codec) time(name string, t *time.Time) {
+	if x.reading {
+		if c, ok := x.take(name); ok {
+			*t = x.timeOf(c)
+		}
+		return
+	}
+	if t.IsZero() {
+		return
+	}
+	at, layout := *t, timeLayout
+	if zone := x.format.LocalZone; zone != nil {
+		at, layout = at.In(zone), localLayout
+	} else if _, offset := at.Zone(); offset%60 != 0 || offset > 14*3600 || offset < -14*3600 {
+		x.fail(name, "model.time", "offset not in whole minutes up to 14 hours")
+		return
+	}
+	if y := at.Year(); y < 1 || y > 9999 {
+		x.fail(name, "model.time", "year beyond 9999")
+		return
+	}
+	x.tag(name)
+	x.b = at.AppendFormat(x.b, layout)
+	x.endTag(name)
+}
+
+func (x *codec) requiredTime(name string, t *time.Time) {
+	if !x.reading && t.IsZero() {
+		x.missing(name)
+	}
+	x.time(name, t)
+}
+
+// date is a day without a zone, YYYY-MM-DD.
+func (x *codec) date(name string, v *string) {
+	if x.reading {
+		if c, ok := x.take(name); ok {
+			*v = x.dateOf(c)
+		}
+		return
+	}
+	switch {
+	case *v == "":
+	case !isPlainDate(*v):
+		x.fail(name, "model.date", "not a date as YYYY-MM-DD")
+	default:
+		x.raw(name, *v)
+	}
+}
+
+// day is an element that holds a day as Dt or a date and time as DtTm, of which the day in its own zone is kept.
+func (x *codec) day(name string, v *string) {
+	if (!x.reading && *v == "") || !x.begin(name) {
+		return
+	}
+	x.date("Dt", v)
+	if x.reading && x.is("DtTm") {
+		c, _ := x.take("DtTm")
+		if x.timeOf(c); x.fault == nil {
+			*v = x.plainOf(c)[:len("2006-01-02")]
+		}
+	}
+	x.end()
+}
+
+// moment is an element that holds a day as Dt or a date and time as DtTm, whichever is set.
+func (x *codec) moment(name string, m *Moment) {
+	if !x.reading && m.Date != "" && !m.Time.IsZero() {
+		x.fail(name, "model.choice", "both a day and a time")
+	}
+	if x.begin(name) {
+		x.date("Dt", &m.Date)
+		x.time("DtTm", &m.Time)
+		x.end()
+	}
+}
+
+func (x *codec) uetr(name string, v *payments.UETR) {
+	if x.reading {
+		if c, ok := x.take(name); ok {
+			*v = x.uetrOf(c)
+		}
+		return
+	}
+	if *v == "" {
+		return
+	}
+	if _, err := payments.ParseUETR(string(*v)); err != nil {
+		x.fail(name, "model.uetr", "not a lower-case UUID of version 4")
+		return
+	}
+	x.raw(name, string(*v))
+}
+
+// amount is an amount with its currency, above zero and with at most 18 digits.
+func (x *codec) amount(name string, a *payments.Amount) {
+	if x.reading {
+		if c, ok := x.take(name); ok {
+			*a = x.amountOf(c)
+		}
+		return
+	}
+	if *a == (payments.Amount{}) {
+		return
+	}
+	x.requiredAmount(name, a)
+}
+
+// requiredAmount is amount that must be given.
+func (x *codec) requiredAmount(name string, a *payments.Amount) {
+	if x.reading {
+		x.amount(name, a)
+		return
+	}
+	if !a.Payable() || a.Minor > maxMinor {
+		x.fail(name, "model.amount", "not above zero in a known currency, or over 18 digits")
+		return
+	}
+	x.putAmount(name, a)
+}
+
+// money is an amount that may be zero, and is always written.
+func (x *codec) money(name string, a *payments.Amount) {
+	if x.reading {
+		if c, ok := x.take(name); ok {
+			*a = x.moneyOf(c)
+		}
+		return
+	}
+	if _, known := a.Currency.Digits(); !known || a.Minor < 0 || a.Minor > maxMinor {
+		x.fail(name, "model.amount", "below zero, not in a known currency, or over 18 digits")
+		return
+	}
+	x.putAmount(name, a)
+}
+
+func (x *codec) putAmount(name string, a *payments.Amount) {
+	x.b = append(x.b, '<')
+	x.b = append(x.b, name...)
+	x.b = append(x.b, ` Ccy="`...)
+	x.b = append(x.b, a.Currency...)
+	x.b = append(x.b, '"', '>')
+	x.b = a.AppendText(x.b)
+	x.endTag(name)
+}
+
+// sameAmount reads an amount that must be that of the payment. It is not written.
+func (x *codec) sameAmount(name string, a payments.Amount) {
+	if !x.reading {
+		return
+	}
+	if c, ok := x.take(name); ok && x.amountOf(c) != a {
+		x.failAt(c, "model.sum", "not the amount of the payment")
+	}
+}
+
+// flag is a boolean, written only if it is true.
+func (x *codec) flag(name string, v *bool) {
+	if !x.reading && *v {
+		x.raw(name, "true")
+	}
+	if x.reading {
+		x.boolean(name, v)
+	}
+}
+
+// certain is a boolean that must be true where it stands, since it says nothing otherwise.
+func (x *codec) certain(name string, v *bool) {
+	at := x.reading && x.is(name)
+	if x.flag(name, v); at && !*v {
+		x.fail("", "model.element", "a justification that says no")
+	}
+}
+
+// boolean is a boolean that is always written.
+func (x *codec) boolean(name string, v *bool) {
+	if x.reading {
+		if c, ok := x.take(name); ok {
+			*v = x.booleanOf(c)
+		}
+		return
+	}
+	if *v {
+		x.raw(name, "true")
+	} else {
+		x.raw(name, "false")
+	}
+}
+
+// optionalBoolean is a boolean, or nil if it is not said.
+func (x *codec) optionalBoolean(name string, v **bool) {
+	if x.reading {
+		if c, ok := x.take(name); ok {
+			b := x.booleanOf(c)
+			*v = &b
+		}
+	} else if *v != nil {
+		x.boolean(name, *v)
+	}
+}
+
+// chargeBearer is ChrgBr: DEBT, CRED, SHAR or SLEV.
+func (x *codec) chargeBearer(v *string) {
+	if x.reading {
+		x.code("ChrgBr", v, 4)
+		return
+	}
+	switch *v {
+	case "DEBT", "CRED", "SHAR", "SLEV":
+		x.raw("ChrgBr", *v)
+	default:
+		x.fail("ChrgBr", "model.code", "neither DEBT, CRED, SHAR nor SLEV")
+	}
+}
+
+// maxMinor is the largest amount of 18 digits (totalDigits of ActiveCurrencyAndAmount).
+const maxMinor = 999_999_999_999_999_999
+
+// The layouts write fractions of a second without trailing zeros.
+const (
+	timeLayout  = localLayout + "Z07:00"
+	localLayout = "2006-01-02T15:04:05.999999999"
+)
+
+const namespacePrefix = "urn:iso:std:iso:20022:tech:xsd:"
