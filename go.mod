@@ -3,15 +3,16 @@ module github.com/parleypay/parley
 go 1.26.0
 
 require (
+	github.com/beevik/etree v1.8.1 // the tree that goxmldsig makes canonical
 	github.com/fxamacker/cbor/v2 v2.10.0 // frames between device and relay: strict, deterministic CBOR (RFC 8949)
 	github.com/goccy/go-yaml v1.19.2 // configuration files: faults with line and key
 	github.com/gorilla/websocket v1.5.3 // both ends of the WebSocket
 	github.com/nats-io/nats-server/v2 v2.15.2 // the relay's store: JetStream, embedded
 	github.com/nats-io/nats.go v1.55.0 // its client
 	github.com/prometheus/client_golang v1.25.0 // metrics
+	github.com/russellhaering/goxmldsig v1.6.1 // canonical XML, to verify the signatures of others in message headers
 	github.com/shopspring/decimal v1.6.0 // rates and sums at the API's edge
 	github.com/synadia-io/orbit.go/jetstreamext v0.3.2 // atomic batches and batched reads of JetStream
-	github.com/thomas-vilte/mls-go v1.6.0 // MLS handshakes and primitives, until our own core (RFC 9420)
 	golang.org/x/crypto v0.58.0 // Argon2id and XChaCha20-Poly1305 of the device store
 	golang.org/x/sys v0.49.0 // a terminal that does not show the passphrase
 	golang.org/x/text v0.43.0 // Unicode normalisation of what is signed
@@ -27,6 +28,7 @@ require (
 	github.com/dustin/go-humanize v1.1.0 // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/google/uuid v1.6.0 // indirect
+	github.com/jonboulle/clockwork v0.5.0 // indirect
 	github.com/klauspost/compress v1.20.3 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect

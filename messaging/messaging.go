@@ -67,6 +67,9 @@ type Session interface {
 	Members() ([]Member, error)
 	// Binding derives a value that only members of this chat in this epoch can compute (RFC 9420 §8.5).
 	Binding(label string) (Binding, error)
+	// SafetyCode returns digits that are the same for all members of this chat in this epoch, and for nobody else, for people to
+	// compare (RFC 9420 §8.7).
+	SafetyCode() (string, error)
 }
 
 // Opened is a decrypted message: who sealed it, in which epoch, and what was authenticated with it.

@@ -17,7 +17,7 @@ type Account struct{ private }
 
 // ParseAccount reads an IBAN (ISO 13616, no spaces, check digits verified) or a domestic account number: 1 to 34 ASCII letters and
 // digits, at least one of them a digit. A text in the shape of an IBAN (15 or more characters, the first four two capitals and two
-// digits) that is not a right one is refused, not taken as domestic.
+// digits) that is not a right one is refused, not taken as domestic, unless the capitals are a country that has no IBANs.
 func ParseAccount(s string) (Account, error) {
 	if len(s) == 0 || len(s) > 34 {
 		return Account{}, errors.New("payments: account must have 1 to 34 characters")
@@ -34,7 +34,7 @@ func ParseAccount(s string) (Account, error) {
 	if !digits {
 		return Account{}, errors.New("payments: account has no digit")
 	}
-	if looksLikeIBAN(s) {
+	if ofIBANCountry(s) {
 		if err := CheckIBAN(s); err != nil {
 			return Account{}, err
 		}

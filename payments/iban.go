@@ -6,7 +6,12 @@ import (
 )
 
 // IsIBAN reports whether the account is an IBAN.
-func (a Account) IsIBAN() bool { return a != Account{} && looksLikeIBAN(a.Reveal()) }
+func (a Account) IsIBAN() bool { return a != Account{} && ofIBANCountry(a.Reveal()) }
+
+// ofIBANCountry reports whether s has the shape of an IBAN, but not of a country that has none: a domestic number may begin with US88.
+func ofIBANCountry(s string) bool {
+	return looksLikeIBAN(s) && (ibanPatterns[s[:2]] != "" || !countries[s[:2]])
+}
 
 func looksLikeIBAN(s string) bool {
 	return len(s) >= 15 && isUpper(s[0]) && isUpper(s[1]) && isDigit(s[2]) && isDigit(s[3])

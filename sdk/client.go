@@ -23,6 +23,7 @@ import (
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
 	"github.com/parleypay/parley/messaging/device"
+	"github.com/parleypay/parley/messaging/mls"
 	"github.com/parleypay/parley/payments/intent"
 )
 
@@ -40,6 +41,12 @@ type Config struct {
 	Name string
 	// Bank is the client's own bank. Nil means that the client can chat but neither pay nor be paid.
 	Bank *Bank
+
+	// Suites are the MLS cipher suites that the client takes, the best first; see device.Config. Empty means post-quantum, and classical
+	// with devices that have no other.
+	Suites []mls.CipherSuite
+	// RequirePostQuantum makes, joins and writes to no chat that is not post-quantum.
+	RequirePostQuantum bool
 
 	// Unlock is asked right before a mandate is signed, with what is about to be approved: the place for a PIN or a fingerprint. It
 	// returns how the holder was authenticated (RFC 8176), one method of possession and one of knowledge or inherence, such as "swk"
@@ -90,7 +97,7 @@ func Open(ctx context.Context, c Config) (*Client, error) {
 		return nil, errors.New("sdk: Config.Store is empty")
 	}
 	d, err := device.Open(ctx, device.Config{Path: filepath.Join(c.Store, "device.db"), Key: c.Key, RelayURL: c.Relay, Token: c.Token,
-		Name: c.Name, Log: c.Log, Trace: c.Trace, Actor: c.Actor, Dial: c.Dial})
+		Name: c.Name, Suites: c.Suites, RequirePostQuantum: c.RequirePostQuantum, Log: c.Log, Trace: c.Trace, Actor: c.Actor, Dial: c.Dial})
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ func chatCommand(args []string, in io.Reader, out, errs io.Writer) int {
 	token := fs.String("token-file", "", "`file` with the relay's registration token, if it asks for one")
 	bank := fs.String("bank", "", "your bank's `contact`, or @FILE with it")
 	code := fs.String("code", "", "one-time `code` of your bank; used once")
+	pq := fs.Bool("require-post-quantum", false, "make, join and write to no chat that is not post-quantum")
 	open := fs.String("open", "", "open a chat with this `address` (40 hexadecimal digits), or @FILE with it")
 	if exit := parse(fs, args, errs); exit >= 0 {
 		return exit
@@ -46,7 +47,7 @@ func chatCommand(args []string, in io.Reader, out, errs io.Writer) int {
 		return exitUsage
 	}
 	session := &terminal.Session{In: in, Out: out, Secret: passphrase}
-	config := sdk.Config{Store: *store, Key: device.Passphrase(passphrase), Relay: *relay, Name: *name, Log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	config := sdk.Config{Store: *store, Key: device.Passphrase(passphrase), Relay: *relay, Name: *name, RequirePostQuantum: *pq, Log: slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Unlock: func(ctx context.Context, p sdk.Payment) ([]string, error) {
 			typed, err := session.AskSecret(ctx, fmt.Sprintf("  to pay %s, give your passphrase:", p.Amount))
 			if err != nil {
@@ -130,6 +131,13 @@ func converse(ctx context.Context, client *sdk.Client, session *terminal.Session
 		if session.Chat, err = client.ChatWith(ctx, peer); err != nil {
 			return err
 		}
+	}
+	chats, err := client.Chats(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range chats {
+		fmt.Fprintf(out, "a chat of %d:\n%s\n", len(c.Members), terminal.DescribeChat(c))
 	}
 	fmt.Fprintln(out, "online; /help says what you can do")
 	return session.Run(ctx)

@@ -161,7 +161,7 @@ func TestTranscript(t *testing.T) {
 	if status != exitOK {
 		t.Fatalf("exit status %d\n%s%s", status, errs, out)
 	}
-	for _, want := range []string{"/buy flat white", "signed request", "MTCH", "mandate", "pacs.008", "pacs.002", "CREDITED", "receipt", "The time of each leg", "SETTLED", "exactly once"} {
+	for _, want := range []string{"chat with Example Coffee: post-quantum", "/buy flat white", "signed request", "MTCH", "mandate", "pacs.008", "pacs.002", "CREDITED", "receipt", "The time of each leg", "SETTLED", "exactly once"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the transcript does not show %q", want)
 		}

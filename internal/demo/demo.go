@@ -187,6 +187,9 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 	if st.shopChat, err = st.payer.ChatWith(ctx, st.shop.ID()); err != nil {
 		return Result{}, fmt.Errorf("opening the chat: %w", err)
 	}
+	if err := st.showChats(ctx); err != nil {
+		return Result{}, err
+	}
 	var person chan error
 	if st.o.Interactive {
 		person = make(chan error, 1)
@@ -228,6 +231,28 @@ func (st *stage) play(ctx context.Context) (Result, error) {
 		return Result{}, err
 	}
 	return result, st.collect(ctx, final.Intent)
+}
+
+// showChats tells of each chat with whom it is and how it is encrypted.
+func (st *stage) showChats(ctx context.Context) error {
+	for _, of := range []struct {
+		actor  string
+		client *sdk.Client
+	}{{actorPayer, st.payer}, {actorShop, st.shop}} {
+		chats, err := of.client.Chats(ctx)
+		if err != nil {
+			return err
+		}
+		for _, c := range chats {
+			for _, m := range c.Members {
+				if m.Own || of.actor == actorShop && m.Device == st.payer.ID() { // the payer has told of that one
+					continue
+				}
+				st.emit(of.actor, "chat open", "", fmt.Sprintf("%s: %s", content.Clean(m.Name), terminal.Encryption(c.Suite)))
+			}
+		}
+	}
+	return nil
 }
 
 // awaitShop gives the shop time to hear of the end, which travels after the payer's own receipt.

@@ -13,6 +13,7 @@ var sentences = map[string]string{
 
 	// chat
 	"order sent": "» {detail}",
+	"chat open":  "chat with {detail}",
 	"text sent":  "» {detail}",
 	"text shown": "« {detail}",
 

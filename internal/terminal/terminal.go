@@ -15,6 +15,7 @@ import (
 
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
+	"github.com/parleypay/parley/messaging/mls"
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/sdk"
@@ -44,6 +45,9 @@ const help = `  /open ADDRESS   open a chat with a device and make it the curren
   /approve        pay the request that was shown (/approve anyway: despite "no match")
   /decline [WHY]  refuse it; WHY is one word
   /status         what is known of the latest payment
+  /members        who is in the current chat, and how it is encrypted
+  /code           the chat's safety code: if it is the same on the other's screen, nobody sits in between
+  /verify DIGITS  note that you have compared it: DIGITS are those of the other's screen
   /me             your own address
   /help, /quit
   anything else is sent to the current chat, such as /buy flat white`
@@ -167,6 +171,10 @@ func (s *Session) do(ctx context.Context, line string) error {
 	if chat == (messaging.ChatID{}) {
 		return errors.New("no chat is open; /open ADDRESS opens one, /help says more")
 	}
+	switch word {
+	case "/members", "/code", "/verify":
+		return s.look(ctx, word, rest, chat)
+	}
 	if s.Secret != "" && line == strings.TrimSpace(s.Secret) {
 		return errors.New("that is your passphrase; it was not sent")
 	}
@@ -190,8 +198,68 @@ func (s *Session) open(ctx context.Context, address string) error {
 	s.mu.Lock()
 	s.current = chat
 	s.mu.Unlock()
-	s.print("  the chat is open, encrypted end to end")
+	opened, err := s.Client.Chat(ctx, chat)
+	if err != nil {
+		return err
+	}
+	s.print("  the chat is open, encrypted end to end: %s", Encryption(opened.Suite))
 	return nil
+}
+
+// look shows who is in the chat and how it is encrypted, or notes that its safety code was compared.
+func (s *Session) look(ctx context.Context, word, rest string, id messaging.ChatID) error {
+	chat, err := s.Client.Chat(ctx, id)
+	if err != nil {
+		return err
+	}
+	switch word {
+	case "/members":
+		s.print("%s", DescribeChat(chat))
+		return nil
+	case "/code":
+		s.print("  %s\n  the same digits on the other's screen: nobody sits in between; then /verify them", chat.SafetyCode)
+		return nil
+	}
+	var other []sdk.Member
+	for _, m := range chat.Members {
+		if !m.Own {
+			other = append(other, m)
+		}
+	}
+	if len(other) != 1 { // with more, the digits do not say whose screen they are from
+		return errors.New("/verify is for chats of two")
+	}
+	if err := s.Client.Verify(ctx, id, other[0].Device, rest); err != nil {
+		return err
+	}
+	s.print("  %s is verified", content.Clean(other[0].Name))
+	return nil
+}
+
+// Encryption says how a chat is encrypted. What is not post-quantum stands out.
+func Encryption(suite mls.CipherSuite) string {
+	if suite.PostQuantum() {
+		return "post-quantum (" + suite.String() + ")"
+	}
+	return "CLASSICAL: a later quantum computer can read what is recorded today (" + suite.String() + ")"
+}
+
+// DescribeChat says who is in a chat, and how it is encrypted.
+func DescribeChat(c sdk.Chat) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %s", Encryption(c.Suite))
+	for _, m := range c.Members {
+		fmt.Fprintf(&b, "\n  %s  %s", m.Device, content.Clean(m.Name))
+		switch {
+		case m.Own:
+			b.WriteString(" (you)")
+		case m.Verified:
+			b.WriteString(" (verified)")
+		default:
+			b.WriteString(" (not verified; /code)")
+		}
+	}
+	return b.String()
 }
 
 func (s *Session) pay(ctx context.Context, word, rest string, id payments.IntentID) error {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/messaging"
+	"github.com/parleypay/parley/messaging/mls"
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/lifecycle"
@@ -44,6 +45,24 @@ func TestDescribe(t *testing.T) {
 		if strings.ContainsAny(text, "\x1b\u202e") {
 			t.Errorf("a character that controls the screen came through: %q", text)
 		}
+	}
+}
+
+// TestDescribeChat checks that a classical chat stands out, and who was compared with and who was not.
+func TestDescribeChat(t *testing.T) {
+	c := sdk.Chat{Suite: mls.XWingAES256GCM, Members: []sdk.Member{{Name: "I", Own: true, Verified: true}, {Name: "B\x1b[2J", Verified: true}, {Name: "C"}}}
+	text := DescribeChat(c)
+	for _, want := range []string{"post-quantum", "I (you)", "(verified)", "C (not verified", "MLKEM768X25519"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "CLASSICAL") || strings.Contains(text, "\x1b") {
+		t.Errorf("printed %q", text)
+	}
+	c.Suite = mls.X25519AES128GCM
+	if text := DescribeChat(c); !strings.Contains(text, "CLASSICAL") || strings.Contains(text, "post-quantum") {
+		t.Errorf("a classical chat does not stand out: %q", text)
 	}
 }
 

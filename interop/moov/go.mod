@@ -7,6 +7,9 @@ require (
 	github.com/parleypay/parley v0.0.0
 )
 
-require github.com/shopspring/decimal v1.6.0 // indirect
+require (
+	github.com/shopspring/decimal v1.6.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
 
 replace github.com/parleypay/parley => ../..

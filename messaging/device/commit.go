@@ -11,13 +11,53 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/messaging"
-	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
 	"github.com/parleypay/parley/messaging/device/outbox"
+	"github.com/parleypay/parley/messaging/mls"
 	"github.com/parleypay/parley/messaging/wire"
 )
 
 // A commit of this device goes through four durable steps: prepared (the group stays as it was), accepted by the relay, merged; or
 // discarded when another member's came first, and then prepared anew on top of that (RFC 9420 §14).
+
+// change is what a commit is to do. The zero change replaces this device's own keys and nothing else.
+type change struct {
+	add    []*mls.KeyPackage
+	remove []messaging.DeviceID
+}
+
+// commit is one of this device, in its row: while it waits for the relay, and then until all it is for have shown that they have it. It
+// is no secret.
+type commit struct {
+	Epoch     uint64               `cbor:"1,keyasint"` // that it ends
+	Message   []byte               `cbor:"2,keyasint"` // for To
+	To        []messaging.DeviceID `cbor:"3,keyasint"` // members of the epoch that ends, without this device
+	Welcome   []byte               `cbor:"4,keyasint"` // for WelcomeTo; nil when nobody joins
+	WelcomeTo []messaging.DeviceID `cbor:"5,keyasint"`
+	Run       uint64               `cbor:"6,keyasint"` // in which it was made
+}
+
+// getCommit reads the column pending or last of a chat, nil when it is empty.
+func (t *tx) getCommit(column string, chat messaging.ChatID) (*commit, error) {
+	var v []byte
+	if found, err := t.row(`SELECT `+column+` FROM chat WHERE id = ?`, []any{chat[:]}, &v); !found || err != nil || v == nil {
+		return nil, err
+	}
+	c := new(commit)
+	return c, t.unsealed(column, chat[:], v, c)
+}
+
+// putCommit writes it; nil empties it.
+func (t *tx) putCommit(column string, chat messaging.ChatID, c *commit) error {
+	var v any
+	if c != nil {
+		sealed, err := t.sealed(column, chat[:], c)
+		if err != nil {
+			return err
+		}
+		v = sealed
+	}
+	return t.exec(`UPDATE chat SET `+column+` = ? WHERE id = ?`, v, chat[:])
+}
 
 // commits runs the commits of this device, one per chat at a time, apart from whoever asked for them: a commit that the relay may have
 // accepted is followed up whether or not somebody still waits.
@@ -48,7 +88,7 @@ func (d *Device) closeUnconfirmed(ctx context.Context, chat messaging.ChatID) {
 	d.commits.moving.Lock()
 	defer d.commits.moving.Unlock()
 	d.s.view(ctx, func(t *tx) error { // if it fails, the chat stays open, which costs no more than a look per message
-		c, err := d.mls.Unconfirmed(t, chat)
+		c, err := t.getCommit("last", chat)
 		if c == nil && err == nil {
 			delete(d.commits.open, chat)
 		}
@@ -88,7 +128,7 @@ const (
 var errConflict = errors.New("device: another member changed the chat at the same time")
 
 // change commits a change of the chat, and returns when it is in effect.
-func (d *Device) change(ctx context.Context, chat messaging.ChatID, ch mlsgroup.Change) error {
+func (d *Device) change(ctx context.Context, chat messaging.ChatID, ch change) error {
 	if err := d.commits.take(ctx, chat); err != nil {
 		return err
 	}
@@ -108,7 +148,7 @@ func (d *Device) change(ctx context.Context, chat messaging.ChatID, ch mlsgroup.
 	}
 }
 
-func (d *Device) commit(ctx context.Context, chat messaging.ChatID, ch mlsgroup.Change) error {
+func (d *Device) commit(ctx context.Context, chat messaging.ChatID, ch change) error {
 	if err := d.resume(ctx, chat); err != nil { // one that is still under way from before
 		return err
 	}
@@ -128,7 +168,7 @@ func (d *Device) commit(ctx context.Context, chat messaging.ChatID, ch mlsgroup.
 }
 
 // prepare makes the commit and keeps it.
-func (d *Device) prepare(ctx context.Context, chat messaging.ChatID, ch mlsgroup.Change) error {
+func (d *Device) prepare(ctx context.Context, chat messaging.ChatID, ch change) error {
 	return d.s.update(ctx, func(t *tx) error {
 		state, err := t.chatState(chat)
 		if err != nil {
@@ -139,7 +179,11 @@ func (d *Device) prepare(ctx context.Context, chat messaging.ChatID, ch mlsgroup
 				return err
 			}
 		}
-		if _, err := d.mls.Commit(t, chat, ch); err != nil {
+		c, err := d.makeCommit(t, chat, ch)
+		if err != nil {
+			return err
+		}
+		if err := t.putCommit("pending", chat, c); err != nil {
 			return err
 		}
 		var id [16]byte
@@ -148,17 +192,143 @@ func (d *Device) prepare(ctx context.Context, chat messaging.ChatID, ch mlsgroup
 	})
 }
 
+// makeCommit stages a commit in the chat's group.
+func (d *Device) makeCommit(t *tx, chat messaging.ChatID, ch change) (*commit, error) {
+	h, err := t.group(d, chat)
+	if err != nil {
+		return nil, err
+	}
+	c := &commit{Epoch: h.info.Epoch, Run: d.run.Load()}
+	for _, m := range h.info.Members {
+		if m.Device != d.id {
+			c.To = append(c.To, m.Device)
+		}
+	}
+	if len(h.info.Members)+len(ch.add)-len(ch.remove) > MaxMembers {
+		return nil, fmt.Errorf("device: a chat has at most %d devices", MaxMembers)
+	}
+	// Who only adds spares everybody a path of new keys, which with post-quantum suites is long.
+	o := mls.CommitOptions{Path: len(ch.add) == 0 || len(ch.remove) > 0}
+	leaves := h.group.Members() // in the order of info.Members
+	for _, device := range ch.remove {
+		i := slices.IndexFunc(h.info.Members, func(m messaging.Member) bool { return m.Device == device })
+		switch {
+		case device == d.id:
+			return nil, errors.New("device: a device cannot remove itself")
+		case i < 0:
+			return nil, fmt.Errorf("%w: member", ErrNotFound)
+		}
+		o.Proposals = append(o.Proposals, &mls.Remove{Removed: leaves[i].Index})
+	}
+	for _, k := range ch.add {
+		m, err := memberOf(k.Leaf.Credential, k.Leaf.SignatureKey)
+		if err != nil {
+			return nil, err
+		}
+		o.Proposals = append(o.Proposals, &mls.Add{KeyPackage: *k})
+		c.WelcomeTo = append(c.WelcomeTo, m.Device)
+	}
+	p, err := h.group.Commit(rows{t, chat}, o)
+	if err != nil {
+		return nil, err
+	}
+	c.Message, c.Welcome = p.Message(), p.Welcome()
+	if n := len(c.Message) + len(c.Welcome); n > wire.MaxHandshake {
+		return nil, fmt.Errorf("device: a commit of %d octets with its welcome, limit %d: add fewer devices at once", n, wire.MaxHandshake)
+	}
+	return c, nil
+}
+
+// discard forgets the chat's pending commit.
+func (d *Device) discard(t *tx, chat messaging.ChatID) error {
+	h, err := t.group(d, chat)
+	if err != nil {
+		return err
+	}
+	p, err := h.group.Pending(rows{t, chat})
+	if err != nil {
+		return err
+	}
+	if p != nil {
+		if err := h.group.Discard(rows{t, chat}, p); err != nil {
+			return err
+		}
+	}
+	return t.exec(`UPDATE chat SET commit_id = NULL, pending = NULL WHERE id = ?`, chat[:])
+}
+
+// confirmPending begins the epoch of the pending commit.
+func (d *Device) confirmPending(t *tx, chat messaging.ChatID) error {
+	h, err := t.group(d, chat)
+	if err != nil {
+		return err
+	}
+	c, err := t.getCommit("pending", chat)
+	if err != nil {
+		return err
+	}
+	p, err := h.group.Pending(rows{t, chat})
+	if err != nil {
+		return err
+	}
+	if p == nil || c == nil {
+		return errors.New("device: no commit is pending")
+	}
+	next, err := h.group.Confirm(rows{t, chat}, p)
+	if err != nil {
+		return err
+	}
+	if err := t.began(chat, next); err != nil {
+		return err
+	}
+	members := t.s.groups[chat].info.Members
+	c.To = slices.DeleteFunc(c.To, func(d messaging.DeviceID) bool { return !isMember(members, d) }) // who was removed never shows anything
+	if err := t.healed(chat, c.Run); err != nil {
+		return err
+	}
+	if len(c.To)+len(c.WelcomeTo) == 0 {
+		c = nil
+	}
+	return t.putCommit("last", chat, c)
+}
+
+func isMember(all []messaging.Member, device messaging.DeviceID) bool {
+	return slices.ContainsFunc(all, func(m messaging.Member) bool { return m.Device == device })
+}
+
+// confirmed notes that a device sealed something in an epoch, and so has the commits before it. It reports whether all have shown that
+// they have the last one.
+func (t *tx) confirmed(chat messaging.ChatID, device messaging.DeviceID, epoch uint64) (all bool, err error) {
+	last, err := t.getCommit("last", chat)
+	if err != nil || last == nil {
+		return err == nil, err
+	}
+	if epoch <= last.Epoch {
+		return false, nil
+	}
+	is := func(d messaging.DeviceID) bool { return d == device }
+	before := len(last.To) + len(last.WelcomeTo)
+	last.To, last.WelcomeTo = slices.DeleteFunc(last.To, is), slices.DeleteFunc(last.WelcomeTo, is)
+	switch len(last.To) + len(last.WelcomeTo) {
+	case before:
+		return false, nil
+	case 0:
+		return true, t.putCommit("last", chat, nil)
+	}
+	return false, t.putCommit("last", chat, last)
+}
+
 // submit sends the chat's pending commit until the relay has answered, and acts on the answer.
 func (d *Device) submit(ctx context.Context, chat messaging.ChatID) error {
 	pause := retryFirst
 	for {
 		moved := d.commits.watch(chat)
-		var c *mlsgroup.Commit
+		var c *commit
 		var id []byte
 		var head int64
 		err := d.s.view(ctx, func(t *tx) (err error) {
 			if _, err = t.row(`SELECT commit_id, head FROM chat WHERE id = ?`, []any{chat[:]}, &id, &head); err == nil {
-				c, err = d.mls.Pending(t, chat)
+				c, err = t.getCommit("pending", chat)
 			}
 			return err
 		})
@@ -205,11 +375,11 @@ func (d *Device) merge(ctx context.Context, chat messaging.ChatID, head uint64) 
 	defer d.taking.Unlock()
 	err := d.s.update(ctx, func(t *tx) error {
 		*r = outcome{}
-		before, err := d.mls.Session(t, chat).Members()
+		before, err := d.session(t, chat).Members()
 		if err != nil {
 			return err
 		}
-		if err := d.mls.Merge(t, chat); err != nil {
+		if err := d.confirmPending(t, chat); err != nil {
 			return err
 		}
 		gone, err := d.gone(t, chat, before)
@@ -236,15 +406,12 @@ func (d *Device) merge(ctx context.Context, chat messaging.ChatID, head uint64) 
 // behind, the head was just not known here.
 func (d *Device) conflict(ctx context.Context, chat messaging.ChatID, ours, theirs uint64, moved <-chan struct{}) error {
 	err := d.s.update(ctx, func(t *tx) error {
-		if err := d.mls.Discard(t, chat); err != nil {
-			return err
-		}
 		if theirs < ours {
 			if err := t.exec(`UPDATE chat SET head = ? WHERE id = ?`, int64(theirs), chat[:]); err != nil {
 				return err
 			}
 		}
-		return t.exec(`UPDATE chat SET commit_id = NULL WHERE id = ?`, chat[:])
+		return d.discard(t, chat)
 	})
 	if err != nil || theirs <= ours {
 		return err
@@ -274,17 +441,19 @@ func (d *Device) conflict(ctx context.Context, chat messaging.ChatID, ours, thei
 // abandon gives up a commit that the relay refused for good, and with it a chat that has no other.
 func (d *Device) abandon(ctx context.Context, chat messaging.ChatID) error {
 	return d.s.update(ctx, func(t *tx) error {
-		if err := d.mls.Discard(t, chat); err != nil {
-			return err
-		}
 		state, err := t.chatState(chat)
 		if err != nil {
 			return err
 		}
-		if state == chatCreating {
-			return errors.Join(d.mls.Forget(t, chat), t.exec(`DELETE FROM chat WHERE id = ?`, chat[:]))
+		if state != chatCreating {
+			return d.discard(t, chat)
 		}
-		return t.exec(`UPDATE chat SET commit_id = NULL WHERE id = ?`, chat[:])
+		h, err := t.group(d, chat)
+		if err != nil {
+			return err
+		}
+		delete(t.s.groups, chat)
+		return errors.Join(h.group.Forget(rows{t, chat}), t.exec(`DELETE FROM chat WHERE id = ?`, chat[:]))
 	})
 }
 
@@ -333,7 +502,7 @@ func (d *Device) resumeAll(ctx context.Context) error {
 // loadUnconfirmed finds the commits that somebody may still lack.
 func (d *Device) loadUnconfirmed(ctx context.Context) error {
 	return d.s.view(ctx, func(t *tx) error {
-		return t.rows(`SELECT k FROM mls WHERE kind = ?`, []any{int(mlsgroup.KindLast)}, func(scan func(...any) error) error {
+		return t.rows(`SELECT id FROM chat WHERE last IS NOT NULL`, nil, func(scan func(...any) error) error {
 			var chat []byte
 			err := scan(&chat)
 			d.commits.setUnconfirmed(messaging.ChatID(chat))
@@ -364,11 +533,11 @@ func (d *Device) deliverCommit(ctx context.Context, chat messaging.ChatID) error
 	f := &wire.Commit{Group: chat}
 	rand.Read(f.ID[:]) // never fails (crypto/rand)
 	for pause := retryFirst; ; pause = min(2*pause, retryMost) {
-		var c *mlsgroup.Commit
+		var c *commit
 		var head int64
 		err := d.s.view(ctx, func(t *tx) (err error) {
 			if _, err = t.row(`SELECT head FROM chat WHERE id = ?`, []any{chat[:]}, &head); err == nil {
-				c, err = d.mls.Unconfirmed(t, chat)
+				c, err = t.getCommit("last", chat)
 			}
 			return err
 		})

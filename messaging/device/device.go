@@ -22,7 +22,7 @@ import (
 	"github.com/parleypay/parley/internal/trace"
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
-	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
+	"github.com/parleypay/parley/messaging/mls"
 	"github.com/parleypay/parley/messaging/wire"
 )
 
@@ -42,7 +42,12 @@ type Config struct {
 	Token string
 	// Jurisdiction is where this device's mailbox is to be kept, such as "eu". Empty means the relay's own.
 	Jurisdiction string
-	// KeyPackages is how many single-use key packages are kept at the relay. Zero means 16.
+	// Suites are the MLS cipher suites that the device takes, the best first: a chat gets the first that all its devices have. Empty
+	// means mls.XWingAES256GCM, which is post-quantum, and mls.X25519AES128GCM. See Chat.Suite for what a chat got.
+	Suites []mls.CipherSuite
+	// RequirePostQuantum takes only the post-quantum ones of Suites: no other chat is made, joined or written to.
+	RequirePostQuantum bool
+	// KeyPackages is how many single-use key packages of each suite are kept at the relay. Zero means 16.
 	KeyPackages int
 	// TTL is how long a message may wait for its receiver when SendOptions does not say. Zero means 7 days, the most is 30 days.
 	TTL time.Duration
@@ -70,6 +75,16 @@ var (
 	ErrWrongKey  = errors.New("device: the passphrase or key file does not open this store")
 	ErrNoPackage = errors.New("device: the peer has no key package at the relay: it never came online there, or is unknown")
 	ErrClosed    = errors.New("device: closed")
+	// ErrNoSuite: there is no cipher suite that all devices of a chat have and this device takes; for a chat that exists, the peer lacks
+	// the chat's.
+	ErrNoSuite = errors.New("device: the peer has no key package of a cipher suite that will do")
+	// ErrDowngrade: the relay gave out key packages of a weaker cipher suite than all devices say they have.
+	ErrDowngrade = errors.New("device: the relay withholds the key packages of the better cipher suite that all devices of the chat have")
+	// ErrStoreVersion: the store was made by another version of this program.
+	ErrStoreVersion = errors.New("device: the store is of another version; start with a new one")
+	// ErrCopy: the store is an older copy of itself, and another one ran since. Nothing is sealed in the chat until a commit, which is
+	// under way, has given it keys that the other one never had; when it cannot, because the chat has moved on, the members need a new chat with this device.
+	ErrCopy = errors.New("device: the store is an older copy of itself, and the chat has no new keys yet")
 )
 
 // Message is one message of a chat.
@@ -87,8 +102,12 @@ type Message struct {
 type Chat struct {
 	ID      messaging.ChatID
 	Epoch   uint64
+	Suite   mls.CipherSuite    // Suite.PostQuantum says whether a later quantum computer can read what is recorded today
 	Members []messaging.Member // this device included
 	Peer    messaging.Member   // the other member, in a chat of two; else zero
+	// SafetyCode is 30 digits in six groups of five. When it is the same on the screens of two members, nobody sits between them, and
+	// both see the same members. It changes with the epoch (RFC 9420 §8.7).
+	SafetyCode string
 }
 
 // SendOptions changes how one message is sent. The zero value is fine.
@@ -120,7 +139,10 @@ type Device struct {
 	key  ed25519.PrivateKey
 	id   messaging.DeviceID
 	name string
-	mls  *mlsgroup.Client
+
+	suites []mls.CipherSuite // taken, the best first
+	mls    *mls.Client
+	run    atomic.Uint64 // the current one; see copies
 
 	out      *outgoing
 	receipts *receipts
@@ -136,6 +158,7 @@ type Device struct {
 	running atomic.Bool
 	with    turns[messaging.DeviceID] // of ChatWith, so that two calls do not make two chats
 	commits commits
+	copies  copies
 }
 
 // identity is the stored identity.
@@ -172,11 +195,14 @@ func (c *Config) check() error {
 	if u, err := url.Parse(c.RelayURL); err != nil || (u.Scheme != "ws" && u.Scheme != "wss") || u.Host == "" {
 		errs = append(errs, errors.New("device: config: RelayURL: want ws:// or wss:// and a host"))
 	}
-	if err := mlsgroup.CheckName(c.Name); err != nil {
+	if err := CheckName(c.Name); err != nil {
 		errs = append(errs, fmt.Errorf("device: config: Name: %w", err))
 	}
 	if c.TTL < 0 || c.TTL > maxTTL {
 		errs = append(errs, fmt.Errorf("device: config: TTL: at most %v", maxTTL))
+	}
+	if _, err := c.suites(); err != nil {
+		errs = append(errs, err)
 	}
 	if c.KeyPackages < 0 || c.KeyPackages > wire.MaxPackages {
 		errs = append(errs, fmt.Errorf("device: config: KeyPackages: at most %d", wire.MaxPackages))
@@ -214,6 +240,13 @@ func (d *Device) load(ctx context.Context) error {
 		if _, err := t.getMeta("cursors", &d.cursors); err != nil {
 			return err
 		}
+		var run uint64
+		if _, err := t.getMeta("run", &run); err != nil {
+			return err
+		}
+		if err := d.nextRun(t, run); err != nil {
+			return err
+		}
 		found, err := t.getMeta("identity", &id)
 		if err != nil || found {
 			return err
@@ -233,10 +266,13 @@ func (d *Device) load(ctx context.Context) error {
 	}
 	d.key, d.name = ed25519.NewKeyFromSeed(id.Seed), id.Name
 	clear(id.Seed)
-	if d.mls, err = mlsgroup.NewClient(d.key, d.name); err != nil {
+	d.id = messaging.DeviceIDOf(d.key.Public().(ed25519.PublicKey))
+	if d.suites, err = d.c.suites(); err != nil {
 		return err
 	}
-	d.id = messaging.DeviceIDOf(d.key.Public().(ed25519.PublicKey))
+	if err := d.newClient(); err != nil {
+		return err
+	}
 	d.c.Actor = cmp.Or(d.c.Actor, d.id.String()[:8])
 	d.receipts = newReceipts(d)
 	d.inbox = newInbox(d)
@@ -246,6 +282,9 @@ func (d *Device) load(ctx context.Context) error {
 		return err
 	}
 	if err := d.loadUnconfirmed(ctx); err != nil {
+		return err
+	}
+	if err := d.copies.load(ctx, d); err != nil {
 		return err
 	}
 	return d.out.load(ctx)

@@ -3,14 +3,11 @@ package device
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/url"
 	"sync"
 	"time"
 
-	"github.com/parleypay/parley/messaging"
-	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
 	"github.com/parleypay/parley/messaging/device/outbox"
 	"github.com/parleypay/parley/messaging/wire"
 )
@@ -247,44 +244,4 @@ func storeFailed(err error) error {
 		return err
 	}
 	return &storeError{err}
-}
-
-// claim gets a key package of each peer and checks that it is theirs.
-func (d *Device) claim(ctx context.Context, peers []messaging.DeviceID) ([][]byte, error) {
-	var all [][]byte
-	for _, p := range peers {
-		for pause := retryFirst; ; pause = min(2*pause, retryMost) {
-			reply, err := d.line.request(ctx, func(req uint64) wire.Frame {
-				return &wire.ClaimKeyPackage{Req: req, Device: p, Suites: []uint16{mlsgroup.Suite}}
-			})
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			if err == nil {
-				switch r := reply.(type) {
-				case *wire.KeyPackage:
-					if _, err := mlsgroup.CheckKeyPackage(r.Package, p, d.now()); err != nil {
-						return nil, err
-					}
-					all = append(all, r.Package)
-				case *wire.Failure:
-					if r.Code == wire.CodeNoKeyPackage || r.Code == wire.CodeNoSuite || r.Code == wire.CodeUnknownDevice {
-						return nil, fmt.Errorf("%w (%s)", ErrNoPackage, p)
-					}
-					if !again(r.Code) {
-						return nil, fmt.Errorf("device: key package: %w", r)
-					}
-				default:
-					return nil, fmt.Errorf("device: key package: unexpected answer %s", reply.Type())
-				}
-			}
-			if len(all) > 0 && reply != nil && reply.Type() == wire.TypeKeyPackage {
-				break
-			}
-			if err := sleep(ctx, pause); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return all, nil
 }

@@ -133,7 +133,6 @@ func (e *expiry) soon(t time.Time) {
 const (
 	keepTrace = maxTTL + 24*time.Hour
 	keepEarly = 10 * time.Minute
-	keepEpoch = time.Hour // keys of past epochs, for messages that were under way when the chat moved on
 )
 
 // sweep forgets what expired. Content goes at once; the row stays a while, so that a late copy is not taken for a new message.
@@ -162,30 +161,59 @@ func (d *Device) tidy(ctx context.Context) error {
 	now := d.now()
 	before := func(d time.Duration) int64 { return now.Add(-d).UnixMilli() }
 	d.expiry.soon(now) // have sweep look, too: at the start nothing is known of what expires
+	if err := d.sweepGroups(ctx, now); err != nil {
+		return err
+	}
 	return d.s.update(ctx, func(t *tx) error {
 		return errors.Join(
 			t.exec(`UPDATE message SET v = NULL WHERE at < ? AND v IS NOT NULL AND state = 1 AND id NOT IN (SELECT id FROM outbox)`, before(d.c.History)),
 			t.exec(`DELETE FROM message WHERE at < ? AND v IS NULL`, before(keepTrace)),
 			t.exec(`DELETE FROM early WHERE at < ?`, before(keepEarly)),
 			d.sweepKeyPackages(t, now),
-			d.sweepEpochs(t, before(keepEpoch)),
 		)
 	})
 }
 
-// sweepEpochs deletes the keys of epochs that ended before a time. Whoever has no newer key than those must seal again.
-func (d *Device) sweepEpochs(t *tx, before int64) error {
-	var chats []messaging.ChatID
-	err := t.rows(`SELECT id FROM chat WHERE since < ? AND state = ?`, []any{before, chatActive}, func(scan func(...any) error) error {
-		var id []byte
-		err := scan(&id)
-		chats = append(chats, messaging.ChatID(id))
-		return err
-	})
-	for _, chat := range chats {
-		if err == nil {
-			err = errors.Join(d.mls.ForgetPast(t, chat), t.exec(`UPDATE chat SET since = NULL WHERE id = ?`, chat[:]))
+// sweepGroups deletes keys that have outlived their time: of past epochs, which are kept for messages that were under way when the chat
+// moved on, and of messages that never came. Each chat is looked at when the core says, and at least once a day.
+func (d *Device) sweepGroups(ctx context.Context, now time.Time) error {
+	const atOnce = 64
+	for more := true; more; {
+		var chats []messaging.ChatID
+		err := d.s.update(ctx, func(t *tx) error {
+			chats = nil
+			err := t.rows(`SELECT id FROM chat WHERE expire <= ? AND state = ? LIMIT ?`, []any{now.UnixMilli(), chatActive, atOnce}, func(scan func(...any) error) error {
+				var id []byte
+				err := scan(&id)
+				chats = append(chats, messaging.ChatID(id))
+				return err
+			})
+			for _, chat := range chats {
+				if err == nil {
+					err = d.sweepGroup(t, chat, now)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
+		more = len(chats) == atOnce
 	}
-	return err
+	return nil
+}
+
+func (d *Device) sweepGroup(t *tx, chat messaging.ChatID, now time.Time) error {
+	h, err := t.group(d, chat)
+	if err != nil {
+		return err
+	}
+	next, err := h.group.Expire(rows{t, chat})
+	if err != nil {
+		return err
+	}
+	if tomorrow := now.Add(24 * time.Hour); next.IsZero() || next.After(tomorrow) {
+		next = tomorrow
+	}
+	return t.exec(`UPDATE chat SET expire = ? WHERE id = ?`, next.UnixMilli(), chat[:])
 }

@@ -185,7 +185,7 @@ func (r *receipts) flush(ctx context.Context) error {
 // report seals one delivery report. It goes into no outbox: what the relay does not take is sealed again, and who misses one asks by
 // sending again.
 func (d *Device) report(t *tx, chat messaging.ChatID, ids []messaging.MessageID) (*wire.Send, error) {
-	if err := t.mustBeMember(chat); err != nil {
+	if err := d.maySeal(t, chat); err != nil {
 		return nil, err
 	}
 	now := d.now()
@@ -199,7 +199,7 @@ func (d *Device) report(t *tx, chat messaging.ChatID, ids []messaging.MessageID)
 	if err != nil {
 		return nil, err
 	}
-	s := d.mls.Session(t, chat)
+	s := d.session(t, chat)
 	envelope, err := s.Seal(encoded, nil)
 	if err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
-	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
 	"github.com/parleypay/parley/messaging/device/outbox"
+	"github.com/parleypay/parley/messaging/mls"
 	"github.com/parleypay/parley/messaging/wire"
 )
 
@@ -49,6 +49,7 @@ type outcome struct {
 	changed   []messaging.ChatID // that got a new epoch
 	confirmed []messaging.ChatID // whose last commit of ours all have
 	expires   time.Time
+	copied    bool // a chat was found to be a copy's
 
 	received, duplicates, bad, expired, early, commits uint64
 }
@@ -182,6 +183,14 @@ func (d *Device) settle(ctx context.Context, r *outcome) {
 	for _, chat := range r.confirmed {
 		d.closeUnconfirmed(ctx, chat)
 	}
+	if r.copied || len(r.changed) > 0 && d.copies.any.Load() {
+		if err := d.copies.load(ctx, d); err == nil { // else the next connection does it
+			d.heal()
+			if d.line.online() { // what was held goes out now, not when its time is up
+				d.out.step(outbox.Disconnected{}, outbox.Connected{})
+			}
+		}
+	}
 	for _, chat := range r.joined {
 		d.trace("joined a chat", "")
 		if d.onJoin != nil { // apart, so that it may wait for the relay
@@ -232,9 +241,9 @@ func (d *Device) applyOne(t *tx, r *outcome, kind wire.Kind, chat messaging.Chat
 			r.expired++
 			return nil
 		}
-		var env mlsgroup.Envelope
-		if env, err = mlsgroup.ParseEnvelope(in.Body); err == nil {
-			chat, err = env.Chat, d.applyMessage(t, r, env, in)
+		var env envelope
+		if env, err = parseEnvelope(in.Body); err == nil {
+			chat, err = env.chat, d.applyMessage(t, r, env, in)
 		}
 	case wire.KindCommit, wire.KindWelcome:
 		err = d.applyHandshake(t, r, kind, chat, head, in)
@@ -245,10 +254,13 @@ func (d *Device) applyOne(t *tx, r *outcome, kind wire.Kind, chat messaging.Chat
 	case t.failed != nil:
 		return t.failed
 	case err == nil:
-	case errors.Is(err, mlsgroup.ErrEarly), errors.Is(err, mlsgroup.ErrNoGroup):
+	case errors.Is(err, errEarly), errors.Is(err, errNoGroup):
 		return d.keepEarly(t, r, kind, chat, head, in)
 	case errors.Is(err, messaging.ErrReplay), errors.Is(err, errKnown):
 		r.duplicates++
+	case errors.Is(err, mls.ErrRolledBack):
+		r.bad++
+		return d.foundCopy(t, r, chat)
 	default:
 		r.bad++
 	}
@@ -259,11 +271,14 @@ func (d *Device) applyOne(t *tx, r *outcome, kind wire.Kind, chat messaging.Chat
 var errKnown = errors.New("device: known already")
 
 // applyMessage opens an application message.
-func (d *Device) applyMessage(t *tx, r *outcome, env mlsgroup.Envelope, in incoming) error {
-	chat := env.Chat
+func (d *Device) applyMessage(t *tx, r *outcome, env envelope, in incoming) error {
+	if env.kind != mls.ContentApplication {
+		return errors.New("device: want an application message")
+	}
+	chat := env.chat
 	sum := sha256.Sum256(in.Body)
 	hash := sum[:16]
-	o, err := d.mls.Session(t, chat).Open(in.Body)
+	o, err := d.session(t, chat).Open(in.Body)
 	if err != nil && t.failed == nil { // that its key is used up may mean that it was here before, and that the receipt got lost
 		var known []byte
 		if found, e := t.row(`SELECT id FROM message INDEXED BY message_hash WHERE hash = ? AND chat = ?`, []any{hash, chat[:]}, &known); e != nil {
@@ -288,7 +303,7 @@ func (d *Device) confirm(t *tx, r *outcome, chat messaging.ChatID, device messag
 	if !d.commits.unconfirmed(chat) {
 		return nil
 	}
-	all, err := d.mls.Confirm(t, chat, device, epoch)
+	all, err := t.confirmed(chat, device, epoch)
 	if all {
 		r.confirmed = append(r.confirmed, chat)
 	}
@@ -386,6 +401,7 @@ func (d *Device) applyHandshake(t *tx, r *outcome, kind wire.Kind, chat messagin
 		return t.failed
 	}
 	if err != nil {
+		delete(t.s.groups, chat) // it may have been used
 		if e := t.exec(`ROLLBACK TO handshake`); e != nil {
 			return e
 		}
@@ -412,7 +428,7 @@ func (d *Device) applyWelcome(t *tx, r *outcome, chat messaging.ChatID, welcome 
 	if state == chatActive || state == chatCreating {
 		return errKnown
 	}
-	if err := d.mls.Join(t, chat, welcome); err != nil {
+	if err := d.join(t, chat, welcome); err != nil {
 		return err
 	}
 	if err := d.activate(t, chat, 0); err != nil {
@@ -423,15 +439,74 @@ func (d *Device) applyWelcome(t *tx, r *outcome, chat messaging.ChatID, welcome 
 	return nil
 }
 
-func (d *Device) applyCommit(t *tx, r *outcome, chat messaging.ChatID, commit []byte) error {
-	before, err := d.mls.Session(t, chat).Members()
+// join enters the group that a Welcome invites to (RFC 9420 §12.4.3.1). The Welcome must be for chat.
+func (d *Device) join(t *tx, chat messaging.ChatID, welcome []byte) error {
+	m, err := mls.ParseMLSMessage(welcome)
 	if err != nil {
 		return err
 	}
-	removed, err := d.mls.Process(t, chat, commit)
-	if errors.Is(err, mlsgroup.ErrOld) {
+	if m.Welcome == nil {
+		return errors.New("device: want a Welcome")
+	}
+	j, err := d.mls.Join(rows{t, chat}, m.Welcome, mls.JoinOptions{})
+	if err != nil {
+		return err
+	}
+	switch {
+	case string(j.GroupID()) != string(chat[:]):
+		return errors.New("device: the Welcome is for another chat than the relay says")
+	case len(j.Extensions()) > 0:
+		return errors.New("device: group with extensions")
+	case d.c.RequirePostQuantum && !j.Suite().PostQuantum():
+		return errClassical
+	}
+	g, err := j.Accept(rows{t, chat})
+	if err != nil {
+		return err
+	}
+	if err := t.exec(`DELETE FROM keypackage WHERE ref = ? AND last = 0`, j.KeyPackageRef()); err != nil {
+		return err
+	}
+	if err := t.exec(`INSERT INTO chat (id, state, head) VALUES (?, ?, 0) ON CONFLICT (id) DO NOTHING`, chat[:], chatNone); err != nil {
+		return err
+	}
+	return t.began(chat, g)
+}
+
+func (d *Device) applyCommit(t *tx, r *outcome, chat messaging.ChatID, message []byte) error {
+	env, err := parseEnvelope(message)
+	if err != nil {
+		return err
+	}
+	if env.chat != chat || env.kind != mls.ContentCommit { // proposals without a commit are not in use here
+		return errors.New("device: want a commit of this chat")
+	}
+	h, err := t.group(d, chat)
+	if err != nil {
+		return err
+	}
+	if env.epoch < h.info.Epoch {
 		return errKnown
-	} else if err != nil {
+	}
+	before := h.info.Members
+	ev, err := h.group.Process(rows{t, chat}, message)
+	if err != nil {
+		return seen(err)
+	}
+	removed := false
+	switch ev := ev.(type) {
+	case *mls.OwnCommit: // the relay had it before it lost its answer
+		err = d.confirmPending(t, chat)
+	case *mls.StagedCommit:
+		var next *mls.Group
+		if next, err = h.group.Merge(rows{t, chat}, ev); err == nil {
+			removed = next == nil
+			err = t.began(chat, next)
+		}
+	default:
+		err = errors.New("device: want a commit")
+	}
+	if err != nil {
 		return err
 	}
 	r.commits++
@@ -442,7 +517,7 @@ func (d *Device) applyCommit(t *tx, r *outcome, chat messaging.ChatID, commit []
 		if err := t.exec(`DELETE FROM outbox WHERE chat = ?`, chat[:]); err != nil {
 			return err
 		}
-		return t.exec(`UPDATE chat SET state = ?, peer = NULL, commit_id = NULL WHERE id = ?`, chatLeft, chat[:])
+		return t.exec(`UPDATE chat SET state = ?, peer = NULL, commit_id = NULL, pending = NULL, last = NULL, expire = NULL WHERE id = ?`, chatLeft, chat[:])
 	}
 	gone, err := d.gone(t, chat, before)
 	r.events = append(r.events, gone...)
@@ -451,7 +526,7 @@ func (d *Device) applyCommit(t *tx, r *outcome, chat messaging.ChatID, commit []
 
 // gone takes those who are no members any more out of the outbox.
 func (d *Device) gone(t *tx, chat messaging.ChatID, before []messaging.Member) (events []outbox.Event, err error) {
-	now, err := d.mls.Session(t, chat).Members()
+	now, err := d.session(t, chat).Members()
 	if err != nil {
 		return nil, err
 	}
@@ -507,6 +582,9 @@ func (d *Device) keepEarly(t *tx, r *outcome, kind wire.Kind, chat messaging.Cha
 		return err
 	}
 	r.early++
+	if err := d.movedOn(t, r, chat); err != nil {
+		return err
+	}
 	return t.exec(`INSERT INTO early (chat, at, v) VALUES (?, ?, ?)`, chat[:], d.now().UnixMilli(), v)
 }
 

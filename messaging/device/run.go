@@ -3,12 +3,8 @@ package device
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
-
-	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
-	"github.com/parleypay/parley/messaging/wire"
 )
 
 // Run keeps the line to the relay: connects and reconnects, registers, keeps key packages stocked, receives, resends what waits in
@@ -107,104 +103,4 @@ func (d *Device) sweeper(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// lastResort is when the key package of last resort was made. A new one replaces it after a third of its life.
-type lastResort struct {
-	At int64 `cbor:"1,keyasint"`
-}
-
-// stock publishes key packages when the relay has few left. Their private keys are durable before.
-func (d *Device) stock(ctx context.Context, s *session, stock []wire.Stock) error {
-	want, left := uint32(d.c.KeyPackages), uint32(0)
-	for _, s := range stock {
-		if s.Suite == mlsgroup.Suite {
-			left = s.Count
-		}
-	}
-	var last lastResort
-	f := &wire.PublishKeyPackages{}
-	now := d.now()
-	err := d.s.update(ctx, func(t *tx) error {
-		*f = wire.PublishKeyPackages{Suite: mlsgroup.Suite}
-		if left*2 < want {
-			for range want - left {
-				b, err := d.mls.NewKeyPackage(t, now, false)
-				if err != nil {
-					return err
-				}
-				f.Packages = append(f.Packages, b)
-			}
-		}
-		if _, err := t.getMeta("last resort", &last); err != nil {
-			return err
-		}
-		if now.Sub(time.Unix(last.At, 0)) > mlsgroup.Lifetime/3 {
-			b, err := d.mls.NewKeyPackage(t, now, true)
-			if err != nil {
-				return err
-			}
-			f.LastResort = b
-		}
-		return nil
-	})
-	if err != nil {
-		return storeFailed(err)
-	}
-	if f.LastResort == nil && len(f.Packages) == 0 {
-		return nil
-	}
-	reply, err := s.request(ctx, func(req uint64) wire.Frame { f.Req = req; return f })
-	if err != nil {
-		return err
-	}
-	switch r := reply.(type) {
-	case *wire.KeyPackageCount:
-		if f.LastResort != nil {
-			return storeFailed(d.s.update(ctx, func(t *tx) error { return t.putMeta("last resort", lastResort{now.Unix()}) }))
-		}
-	case *wire.Failure:
-		if r.Code == wire.CodeTooManyPackage || again(r.Code) {
-			return nil // the next connection tries again
-		}
-		return fmt.Errorf("device: publish key packages: %w", r)
-	}
-	return nil
-}
-
-// restock asks how many key packages are left, after one was used.
-func (d *Device) restock(ctx context.Context, s *session) error {
-	reply, err := s.request(ctx, func(req uint64) wire.Frame { return &wire.CountKeyPackages{Req: req} })
-	if err != nil {
-		return err
-	}
-	if n, ok := reply.(*wire.KeyPackageCount); ok {
-		return d.stock(ctx, s, n.Stock)
-	}
-	return nil
-}
-
-// sweepKeyPackages deletes private keys of key packages that nobody can use any more.
-func (d *Device) sweepKeyPackages(t *tx, now time.Time) error {
-	var old [][]byte
-	err := t.rows(`SELECT k, v FROM mls WHERE kind = ?`, []any{int(mlsgroup.KindKeyPackage)}, func(scan func(...any) error) error {
-		var k, v []byte
-		if err := scan(&k, &v); err != nil {
-			return err
-		}
-		row, err := d.s.open("mls", mlsAD(mlsgroup.KindKeyPackage, k), v)
-		if err != nil {
-			return err
-		}
-		if mlsgroup.Expired(row, now) {
-			old = append(old, k)
-		}
-		return nil
-	})
-	for _, k := range old {
-		if err == nil {
-			err = t.Delete(mlsgroup.KindKeyPackage, k)
-		}
-	}
-	return err
 }

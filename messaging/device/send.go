@@ -13,7 +13,6 @@ import (
 
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/content"
-	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
 	"github.com/parleypay/parley/messaging/device/outbox"
 	"github.com/parleypay/parley/messaging/wire"
 )
@@ -108,6 +107,7 @@ type sealed struct {
 	Envelope []byte   `cbor:"2,keyasint"`
 	Epoch    uint64   `cbor:"3,keyasint"`
 	Memory   bool     `cbor:"4,keyasint,omitempty"`
+	Run      uint64   `cbor:"5,keyasint"` // in which it was sealed
 }
 
 // keepUntil is when the own copy is to be forgotten; a relative expiry counts from when it was sent.
@@ -115,10 +115,10 @@ func (p *packet) keepUntil(sent time.Time) time.Time { return p.Keep.At(sent) }
 
 // post seals the message and writes it into history and outbox.
 func (d *Device) post(t *tx, p *packet, encoded []byte) error {
-	if err := t.mustBeMember(p.Chat); err != nil {
+	if err := d.maySeal(t, p.Chat); err != nil {
 		return err
 	}
-	s := d.mls.Session(t, p.Chat)
+	s := d.session(t, p.Chat)
 	if err := d.seal(s, p, encoded); err != nil {
 		return err
 	}
@@ -153,12 +153,12 @@ func (d *Device) post(t *tx, p *packet, encoded []byte) error {
 }
 
 // seal encrypts for the chat's current epoch.
-func (d *Device) seal(s *mlsgroup.Session, p *packet, encoded []byte) (err error) {
+func (d *Device) seal(s chatSession, p *packet, encoded []byte) (err error) {
 	if p.Envelope, err = s.Seal(encoded, nil); err != nil {
 		return err
 	}
 	rand.Read(p.Wire[:]) // never fails (crypto/rand)
-	p.sealed.Memory = p.Memory
+	p.sealed.Memory, p.Run = p.Memory, d.run.Load()
 	p.Epoch, err = s.Epoch()
 	return err
 }
@@ -345,15 +345,18 @@ func (o *outgoing) fetch(ctx context.Context, id outbox.ID, fresh bool) (*packet
 		if err := read(t); err != nil || p == nil {
 			return err
 		}
-		s := o.d.mls.Session(t, p.Chat)
+		if o.d.copies.held(p.Chat) {
+			return ErrCopy
+		}
+		s := o.d.session(t, p.Chat)
 		epoch, err := s.Epoch()
-		if errors.Is(err, mlsgroup.ErrNoGroup) {
+		if errors.Is(err, errNoGroup) {
 			p = nil
 			return nil
 		} else if err != nil {
 			return err
 		}
-		if epoch == p.Epoch {
+		if epoch == p.Epoch && !o.d.copies.tainted(p) {
 			rand.Read(p.Wire[:])
 		} else {
 			m, err := t.message(p.Chat, p.ID)

@@ -349,10 +349,10 @@ func (s *session) pump(ctx context.Context) error {
 }
 
 func (s *session) sendOne(ctx context.Context, j job) error {
-	if j.p == nil || j.Fresh {
-		p, err := s.d.out.fetch(ctx, j.ID, j.Fresh)
+	if j.p == nil || j.Fresh || s.d.copies.any.Load() {
+		p, err := s.d.out.fetch(ctx, j.ID, j.Fresh || s.d.copies.any.Load())
 		if err != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, ErrCopy) { // the core asks again after a while
 				return nil
 			}
 			return storeFailed(err)
@@ -376,11 +376,21 @@ func (s *session) sendOne(ctx context.Context, j job) error {
 // sync asks for everything after what is in the store, and waits until the relay has delivered it.
 func (s *session) sync(ctx context.Context) error {
 	var c cursors
-	if err := s.d.s.view(ctx, func(t *tx) error { _, err := t.getMeta("cursors", &c); return err }); err != nil {
+	var run uint64
+	if err := s.d.s.update(ctx, func(t *tx) error {
+		if err := s.d.nextRun(t, 0); err != nil {
+			return err
+		}
+		run = s.d.run.Load()
+		_, err := t.getMeta("cursors", &c)
+		return err
+	}); err != nil {
 		return storeFailed(err)
 	}
 	got := make(chan wire.Frame, 1)
-	err := s.ask(func(req uint64) wire.Frame { return &wire.Sync{Req: req, Durable: c.Durable, Memory: c.Memory} }, func(f wire.Frame) { got <- f })
+	err := s.ask(func(req uint64) wire.Frame {
+		return &wire.Sync{Req: req, Durable: c.Durable, Memory: c.Memory, Run: run}
+	}, func(f wire.Frame) { got <- f })
 	if err != nil {
 		return err
 	}
@@ -390,6 +400,9 @@ func (s *session) sync(ctx context.Context) error {
 		case *wire.Failure:
 			return f
 		case *wire.Synced:
+			if err := s.d.checkRun(ctx, run, f); err != nil {
+				return storeFailed(err)
+			}
 			return s.remember(ctx, f)
 		}
 		return errLine

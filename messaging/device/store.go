@@ -10,14 +10,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"maps"
-	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/parleypay/parley/internal/sqlitedb"
-	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
+	"github.com/parleypay/parley/messaging"
 )
 
 // schema is the store. What stands in the clear is what the file needs to find its rows: chat ids, message ids and hashes of
@@ -25,9 +23,10 @@ import (
 // encrypted or hashed under a key of the store.
 const schema = `
 CREATE TABLE IF NOT EXISTS meta (k TEXT PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS mls (kind INTEGER NOT NULL, k BLOB NOT NULL, v BLOB NOT NULL, PRIMARY KEY (kind, k)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS chat (id BLOB PRIMARY KEY, state INTEGER NOT NULL, head INTEGER NOT NULL, peer BLOB, commit_id BLOB, since INTEGER) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS chat_since ON chat (since) WHERE since IS NOT NULL;
+CREATE TABLE IF NOT EXISTS mls (k BLOB PRIMARY KEY, v BLOB NOT NULL) WITHOUT ROWID; -- k: chat id and mls.Key
+CREATE TABLE IF NOT EXISTS keypackage (ref BLOB PRIMARY KEY, suite INTEGER NOT NULL, last INTEGER NOT NULL, expires INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS chat (id BLOB PRIMARY KEY, state INTEGER NOT NULL, head INTEGER NOT NULL, peer BLOB, commit_id BLOB, expire INTEGER,
+	info BLOB, pending BLOB, last BLOB, copied INTEGER, healed INTEGER) WITHOUT ROWID; -- copied, healed: see copies
 CREATE INDEX IF NOT EXISTS chat_peer ON chat (peer) WHERE peer IS NOT NULL;
 CREATE TABLE IF NOT EXISTS message (n INTEGER PRIMARY KEY, chat BLOB NOT NULL, id BLOB NOT NULL, state INTEGER NOT NULL, at INTEGER NOT NULL,
 	expires INTEGER NOT NULL, hash BLOB, k BLOB, v BLOB, UNIQUE (chat, id));
@@ -49,15 +48,10 @@ type store struct {
 	aead cipher.AEAD
 	mac  []byte // for names that must be found but not read
 
-	// rows holds rows that every message reads and only handshakes write, as they are in the store. Only transactions that write use it,
-	// and sqlitedb runs those one after the other.
-	rows map[string][]byte
+	// groups holds open MLS groups, as they are in the store. Only transactions that write use it, and sqlitedb runs those one after the
+	// other.
+	groups map[messaging.ChatID]*handle
 }
-
-// rowsMost bounds the rows kept in memory: two per chat in use.
-const rowsMost = 8192
-
-func cached(kind mlsgroup.Kind) bool { return kind == mlsgroup.KindGroup || kind == mlsgroup.KindEpoch }
 
 // openStore opens or creates the file. The key is checked before anything else is read.
 func openStore(ctx context.Context, path string, source KeySource) (*store, error) {
@@ -68,12 +62,15 @@ func openStore(ctx context.Context, path string, source KeySource) (*store, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &store{db: db, rows: map[string][]byte{}}
+	s := &store{db: db, groups: map[messaging.ChatID]*handle{}}
 	if err := s.unlock(ctx, source); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
 }
+
+// storeVersion is that of the layout below. Version 1 held the groups of another MLS implementation.
+const storeVersion = 2
 
 // locks is the row, in the clear, that says how the key is made.
 type locks struct {
@@ -96,13 +93,15 @@ func (s *store) unlock(ctx context.Context, source KeySource) error {
 	}
 	fresh := raw == nil
 	if fresh {
-		l = locks{Version: 1, Kind: source.kind(), Salt: make([]byte, 16), KDF: defaultKDF}
+		l = locks{Version: storeVersion, Kind: source.kind(), Salt: make([]byte, 16), KDF: defaultKDF}
 		rand.Read(l.Salt) // never fails (crypto/rand)
 		if raw, err = cbor.Marshal(l); err != nil {
 			return err
 		}
-	} else if err := cbor.Unmarshal(raw, &l); err != nil || l.Version != 1 {
-		return errors.New("device: store: not a store of this version")
+	} else if err := cbor.Unmarshal(raw, &l); err != nil {
+		return errors.New("device: store: not a device store")
+	} else if l.Version != storeVersion {
+		return fmt.Errorf("%w: it has version %d, this program reads version %d", ErrStoreVersion, l.Version, storeVersion)
 	}
 	if l.Kind != source.kind() {
 		return fmt.Errorf("%w: it was locked with %s, not %s", ErrWrongKey, l.Kind, source.kind())
@@ -118,7 +117,7 @@ func (s *store) unlock(ctx context.Context, source KeySource) error {
 	if fresh {
 		return s.db.Update(ctx, func(t *sqlitedb.Tx) error {
 			_, e1 := t.Exec(`INSERT INTO meta (k, v) VALUES ('locks', ?)`, raw)
-			_, e2 := t.Exec(`INSERT INTO meta (k, v) VALUES ('check', ?)`, s.seal("meta", []byte("check"), []byte("parley device store 1")))
+			_, e2 := t.Exec(`INSERT INTO meta (k, v) VALUES ('check', ?)`, s.seal("meta", []byte("check"), []byte("parley device store 2")))
 			return errors.Join(e1, e2)
 		})
 	}
@@ -129,11 +128,11 @@ func (s *store) unlock(ctx context.Context, source KeySource) error {
 }
 
 func (s *store) derive(key, salt []byte) error {
-	values, err := hkdf.Key(sha256.New, key, salt, "parley device store 1 values", chacha20poly1305.KeySize)
+	values, err := hkdf.Key(sha256.New, key, salt, "parley device store 2 values", chacha20poly1305.KeySize)
 	if err != nil {
 		return err
 	}
-	if s.mac, err = hkdf.Key(sha256.New, key, salt, "parley device store 1 names", 32); err != nil {
+	if s.mac, err = hkdf.Key(sha256.New, key, salt, "parley device store 2 names", 32); err != nil {
 		return err
 	}
 	s.aead, err = chacha20poly1305.NewX(values)
@@ -174,16 +173,14 @@ func (s *store) name(parts ...[]byte) []byte {
 	return h.Sum(nil)[:16]
 }
 
-// tx is a transaction on the store. It implements mlsgroup.Rows.
+// tx is a transaction on the store.
 type tx struct {
 	*sqlitedb.Tx
 	s *store
 	// failed is the first error of the database itself, in contrast to messages that turn out bad. The transaction must not be kept then.
 	failed error
-	writes bool // false for a snapshot
-	// dirty says that this transaction wrote a row of the kind that is kept in memory. It may be undone, so that from here on nothing is
-	// taken from memory or put there.
-	dirty bool
+	writes bool               // false for a snapshot
+	used   []messaging.ChatID // whose handles this transaction used
 }
 
 // update runs f in a transaction; it is durable when update returns nil. f must not touch anything outside that a second run, or
@@ -200,9 +197,18 @@ func (s *store) ahead(ctx context.Context, f func(*tx) error) (durable func() er
 func (s *store) writing(f func(*tx) error) func(*sqlitedb.Tx) error {
 	return func(t *sqlitedb.Tx) error {
 		x := &tx{Tx: t, s: s, writes: true}
+		kept := false
+		defer func() { // also when f panics
+			if !kept {
+				for _, chat := range x.used {
+					delete(s.groups, chat)
+				}
+			}
+		}()
 		if err := f(x); err != nil {
 			return err
 		}
+		kept = x.failed == nil
 		return x.failed
 	}
 }
@@ -285,88 +291,6 @@ func (t *tx) putMeta(name string, v any) error {
 		return err
 	}
 	return t.exec(`INSERT INTO meta (k, v) VALUES (?, ?) ON CONFLICT (k) DO UPDATE SET v = excluded.v`, name, b)
-}
-
-func mlsAD(kind mlsgroup.Kind, key []byte) []byte { return append([]byte{byte(kind)}, key...) }
-
-// Get implements mlsgroup.Rows.
-func (t *tx) Get(kind mlsgroup.Kind, key []byte) ([]byte, error) {
-	keep := cached(kind) && t.writes && !t.dirty
-	var name string
-	if keep {
-		name = string(mlsAD(kind, key))
-		if v := t.s.rows[name]; v != nil {
-			return v, nil
-		}
-	}
-	var b []byte
-	found, err := t.row(`SELECT v FROM mls WHERE kind = ? AND k = ?`, []any{int(kind), key}, &b)
-	if !found || err != nil {
-		return nil, err
-	}
-	v, err := t.s.open("mls", mlsAD(kind, key), b)
-	if err != nil {
-		return nil, t.fail(err)
-	}
-	if keep {
-		if len(t.s.rows) >= rowsMost {
-			clear(t.s.rows)
-		}
-		t.s.rows[name] = v
-	}
-	return v, nil
-}
-
-// touch takes rows that are about to change out of memory.
-func (t *tx) touch(kind mlsgroup.Kind, prefix []byte) {
-	if !cached(kind) {
-		return
-	}
-	t.dirty = true
-	p := string(mlsAD(kind, prefix))
-	maps.DeleteFunc(t.s.rows, func(name string, _ []byte) bool { return strings.HasPrefix(name, p) })
-}
-
-// Put implements mlsgroup.Rows.
-func (t *tx) Put(kind mlsgroup.Kind, key, value []byte) error {
-	t.touch(kind, key)
-	return t.exec(`INSERT INTO mls (kind, k, v) VALUES (?, ?, ?) ON CONFLICT (kind, k) DO UPDATE SET v = excluded.v`,
-		int(kind), key, t.s.seal("mls", mlsAD(kind, key), value))
-}
-
-// Delete implements mlsgroup.Rows.
-func (t *tx) Delete(kind mlsgroup.Kind, key []byte) error {
-	t.touch(kind, key)
-	return t.exec(`DELETE FROM mls WHERE kind = ? AND k = ?`, int(kind), key)
-}
-
-// DeletePrefix implements mlsgroup.Rows.
-func (t *tx) DeletePrefix(kind mlsgroup.Kind, prefix []byte) error {
-	t.touch(kind, prefix)
-	return t.exec(`DELETE FROM mls WHERE kind = ? AND k >= ? AND k < ?`, int(kind), prefix, after(prefix))
-}
-
-// First implements mlsgroup.Rows.
-func (t *tx) First(kind mlsgroup.Kind, prefix []byte) (key []byte, err error) {
-	_, err = t.row(`SELECT k FROM mls WHERE kind = ? AND k >= ? AND k < ? ORDER BY k LIMIT 1`, []any{int(kind), prefix, after(prefix)}, &key)
-	return key, err
-}
-
-// Count implements mlsgroup.Rows.
-func (t *tx) Count(kind mlsgroup.Kind, prefix []byte) (n int, err error) {
-	_, err = t.row(`SELECT count(*) FROM mls WHERE kind = ? AND k >= ? AND k < ?`, []any{int(kind), prefix, after(prefix)}, &n)
-	return n, err
-}
-
-// after is the least key that is greater than all with that prefix. A prefix of 0xff only has none within the lengths in use here; ids are random.
-func after(prefix []byte) []byte {
-	b := append([]byte(nil), prefix...)
-	for i := len(b) - 1; i >= 0; i-- {
-		if b[i]++; b[i] != 0 {
-			return b[:i+1]
-		}
-	}
-	return append(append([]byte(nil), prefix...), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
 }
 
 func optional(err error) error {

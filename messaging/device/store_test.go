@@ -15,7 +15,7 @@ import (
 
 	"github.com/parleypay/parley/internal/sqlitedb"
 	"github.com/parleypay/parley/messaging/content"
-	"github.com/parleypay/parley/messaging/device/internal/mlsgroup"
+	"github.com/parleypay/parley/messaging/wire"
 )
 
 func TestStoreKeys(t *testing.T) {
@@ -366,51 +366,50 @@ func TestHistoryEnds(t *testing.T) {
 	b.waitTexts("old", "waits")
 }
 
-// TestRowsInMemory checks that what is kept in memory is never more than what the store holds, also when a transaction is undone.
-func TestRowsInMemory(t *testing.T) {
+// TestHandles checks that the handle of a group that is kept in memory never knows more than the store: what a transaction did that was
+// undone, by an error or a panic, is forgotten.
+func TestHandles(t *testing.T) {
 	t.Parallel()
-	n := newNode(t, newFakeRelay(t), "a")
-	ctx, key, undo := context.Background(), []byte("chat"), errors.New("undo")
-	get := func() (got string) {
-		t.Helper()
-		if err := n.s.update(ctx, func(t *tx) error { v, err := t.Get(mlsgroup.KindGroup, key); got = string(v); return err }); err != nil {
-			t.Fatal(err)
-		}
-		return got
-	}
-	put := func(v string, then error) {
-		t.Helper()
-		err := n.s.update(ctx, func(t *tx) error {
-			if _, err := t.Get(mlsgroup.KindGroup, key); err != nil { // from memory, or into it
+	_, a, b, chat := pair(t)
+	ctx, undo := context.Background(), errors.New("undo")
+	for name, end := range map[string]func() error{"error": func() error { return undo }, "panic": func() error { panic(undo) }} {
+		err := a.s.update(ctx, func(t *tx) error {
+			c, err := a.makeCommit(t, chat, change{})
+			if err != nil {
 				return err
 			}
-			if err := t.Put(mlsgroup.KindGroup, key, []byte(v)); err != nil {
+			if err := t.putCommit("pending", chat, c); err != nil {
 				return err
 			}
-			if got, err := t.Get(mlsgroup.KindGroup, key); err != nil || string(got) != v {
-				return fmt.Errorf("inside: %q, %v", got, err)
+			if err := a.confirmPending(t, chat); err != nil {
+				return err
 			}
-			return then
+			if h := t.s.groups[chat]; h == nil || h.info.Epoch != c.Epoch+1 {
+				return errors.New("the commit did not begin an epoch")
+			}
+			return end()
 		})
-		if !errors.Is(err, then) {
-			t.Fatal(err)
+		if err == nil || !strings.Contains(err.Error(), "undo") {
+			t.Fatal(name, err)
 		}
+		a.say(chat, name)
 	}
-	for _, step := range []struct {
-		put  string
-		then error
-		want string
-	}{{"1", nil, "1"}, {"2", undo, "1"}, {"3", nil, "3"}, {"4", undo, "3"}} {
-		put(step.put, step.then)
-		if got := get(); got != step.want {
-			t.Fatalf("after %+v: %q", step, got)
-		}
-		if got := get(); got != step.want {
-			t.Fatalf("from memory after %+v: %q", step, got)
-		}
+	if c, err := a.Chat(ctx, chat); err != nil || c.Epoch != 1 {
+		t.Fatal(c.Epoch, err)
 	}
-	n.s.update(ctx, func(t *tx) error { return t.DeletePrefix(mlsgroup.KindGroup, key[:2]) })
-	if got := get(); got != "" {
-		t.Fatalf("deleted, and still %q", got)
+	eventually(t, "both", func() bool { return len(b.texts()) == 2 })
+	// A handshake that fails half-way is undone by a savepoint, in a transaction that stays.
+	if err := a.s.update(ctx, func(t *tx) error {
+		before := len(t.s.groups)
+		err := a.applyHandshake(t, &outcome{}, wire.KindCommit, chat, 0, incoming{Body: []byte("x")})
+		if err == nil || len(t.s.groups) != before-1 {
+			return errors.New("the handle outlived the savepoint")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Refresh(ctx, chat); err != nil {
+		t.Fatal(err)
 	}
 }

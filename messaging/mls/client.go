@@ -101,13 +101,13 @@ func NewClient(c Config) (*Client, error) {
 		return nil, errors.New("mls: a negative PastAge, LeafLifetimeMax or ProposalsMax")
 	}
 	client := &Client{config: c, signers: map[string]crypto.Signer{}, limits: epochLimits{
-		ratchet: p.Ratchet.withDefaults(), past: uint64(max(p.PastEpochs, 0)), pastSeconds: int64(p.PastAge / time.Second),
+		ratchet: p.Ratchet, past: uint64(max(p.PastEpochs, 0)), pastSeconds: int64(p.PastAge / time.Second),
 		resumptions: uint64(max(p.Resumptions, 0)),
 	}}
 	for i, signer := range c.Signers {
-		public, err := signaturePublicKeyOf(signer)
+		public, err := SignaturePublicKeyOf(signer)
 		if err != nil {
-			return nil, fmt.Errorf("mls: signer %d: %w", i, err)
+			return nil, fmt.Errorf("mls: signer %d of the client: %w", i, err)
 		}
 		client.signers[string(public)] = signer
 	}
@@ -287,13 +287,6 @@ func (c *Client) Load(tx Tx) (*Group, error) {
 	if g.proposals, err = loadProposals(tx, state.context.Epoch); err != nil {
 		return nil, err
 	}
-	p, err := loadPending(tx)
-	if err != nil {
-		return nil, err
-	}
-	if p != nil {
-		g.pending = p.digest
-		p.wipe()
-	}
-	return g, nil
+	g.pending, err = loadWaiting(tx)
+	return g, err
 }

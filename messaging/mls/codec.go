@@ -256,9 +256,15 @@ type wire interface {
 	decode(*decoder)
 }
 
+// room makes room for about n octets more, so that what is long is not copied while it grows.
+func (e *encoder) room(n int) { e.buf = slices.Grow(e.buf, n) }
+
 // marshal returns the encoding of v.
 func marshal(v interface{ encode(*encoder) }) ([]byte, error) {
 	var e encoder
+	if long, ok := v.(interface{ sizeHint() int }); ok {
+		e.room(long.sizeHint())
+	}
 	v.encode(&e)
 	if e.err != nil {
 		return nil, e.err
@@ -297,7 +303,13 @@ func decodeVector[T any](d *decoder, max int, one func(*decoder, *T)) []T {
 			break
 		}
 		var v T
+		from := d.pos
 		one(d, &v)
+		if list == nil && d.err == nil && d.pos > from { // a long list of such elements is not copied while it grows
+			if n := (d.end - from) / (d.pos - from); n >= 16 {
+				list = make([]T, 0, min(n, max))
+			}
+		}
 		list = append(list, v)
 	}
 	d.leave(outer)

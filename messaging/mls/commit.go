@@ -40,6 +40,20 @@ type Commit struct {
 	Path      *UpdatePath // nil if absent
 }
 
+// sizeHint is about the size of a long encoding: that of the path.
+func (c *Commit) sizeHint() int {
+	n := 512
+	if c.Path != nil {
+		for i := range c.Path.Nodes {
+			n += 16 + len(c.Path.Nodes[i].EncryptionKey)
+			for _, s := range c.Path.Nodes[i].Secrets {
+				n += 8 + len(s.KEMOutput) + len(s.Ciphertext)
+			}
+		}
+	}
+	return n
+}
+
 func (c *Commit) encode(e *encoder) {
 	encodeVector(e, c.Proposals, func(e *encoder, p *ProposalOrRef) { p.encode(e) })
 	e.present(c.Path != nil)

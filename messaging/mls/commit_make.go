@@ -95,7 +95,7 @@ func (g *groupState) buildCommit(random io.Reader, req commitRequest, sender Sen
 		if req.nextSigner != nil {
 			leafSigner = req.nextSigner
 		}
-		if update, err = g.startCommitPath(random, a, sender, req, leafSigner); err != nil {
+		if update, err = g.startCommitPath(random, list, a, sender, req, leafSigner); err != nil {
 			return nil, err
 		}
 		defer update.wipe()
@@ -163,7 +163,7 @@ func (g *groupState) buildCommit(random io.Reader, req commitRequest, sender Sen
 
 // startCommitPath gives the committer its new leaf and path. A member keeps what its leaf says unless the request changes it; somebody
 // who joins brings a whole leaf.
-func (g *groupState) startCommitPath(random io.Reader, a *appliedList, sender Sender, req commitRequest, signer crypto.Signer) (*pathUpdate, error) {
+func (g *groupState) startCommitPath(random io.Reader, list *proposalList, a *appliedList, sender Sender, req commitRequest, signer crypto.Signer) (*pathUpdate, error) {
 	at := LeafIndex(sender.Index)
 	var old *LeafNode
 	var leaf LeafNode
@@ -192,7 +192,10 @@ func (g *groupState) startCommitPath(random io.Reader, a *appliedList, sender Se
 	if old != nil {
 		return update, a.rules.checkReplacement(old, update.leaf, at, SourceCommit)
 	}
-	return update, a.rules.check(update.leaf, at, SourceCommit)
+	if err := a.rules.check(update.leaf, at, SourceCommit); err != nil {
+		return nil, err
+	}
+	return update, g.checkJoiner(list, a, update.leaf, at, req.policy.identity)
 }
 
 // enterEpoch takes the secrets of an epoch whose confirmation tag this member makes itself, because it created the epoch. The key
@@ -226,6 +229,7 @@ func (g *groupState) makeGroupInfo(random io.Reader, signer crypto.Signer, o gro
 	}
 	info.Extensions = append(info.Extensions, o.extensions...)
 	var tbs encoder
+	tbs.room(info.sizeHint())
 	if info.encodeTBS(&tbs); tbs.err != nil {
 		return nil, tbs.err
 	}
@@ -240,6 +244,9 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 	if err != nil {
 		return nil, err
 	}
+	if !o.omitTree {
+		g.encodedTree, _ = info.Extensions.Find(ExtensionRatchetTree)
+	}
 	plain, err := marshal(info)
 	if err != nil {
 		return nil, err
@@ -251,6 +258,7 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 		return nil, err
 	}
 	w := &Welcome{Suite: g.suite.id, EncryptedGroupInfo: aead.Seal(nil, nonce, plain, nil)}
+	context := encryptContext("Welcome", w.EncryptedGroupInfo)
 	for i, l := range p.added {
 		k := &p.list.adds[i].KeyPackage
 		secrets := groupSecrets{JoinerSecret: joiner, PSKs: p.list.psks}
@@ -271,7 +279,7 @@ func (g *groupState) makeWelcome(random io.Reader, signer crypto.Signer, p *pend
 		if err != nil {
 			return nil, err
 		}
-		ct, err := g.suite.encryptWithLabel(initKey, "Welcome", w.EncryptedGroupInfo, plain)
+		ct, err := g.suite.encrypt(initKey, context, plain)
 		wipe(plain)
 		if err != nil {
 			return nil, err

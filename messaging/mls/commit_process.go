@@ -160,22 +160,8 @@ func (g *groupState) mergeCommitPath(st *stagedCommit, a *appliedList, path *Upd
 		return err
 	}
 	if st.sender.Type == SenderNewMemberCommit {
-		for _, r := range st.list.removes { // the joiner may remove only its old self (§12.2)
-			old := g.tree.leaf(r)
-			if !identity.SameClient(old.Credential, path.Leaf.Credential) {
-				return refuse("12.2", "an external commit removes leaf %d, which is another client", r)
-			}
-			if err := a.rules.checkSuccessor(old, &path.Leaf, r); err != nil {
-				return err
-			}
-			if bytes.Equal(old.EncryptionKey, path.Leaf.EncryptionKey) {
-				return refuse("7.3", "the joiner has the encryption key of its old leaf node %d", r)
-			}
-		}
-		for i, member := range a.tree.members {
-			if identity.SameClient(member.Credential, path.Leaf.Credential) {
-				return refuse("12.2", "an external commit adds the client that is at leaf %d", i)
-			}
+		if err := g.checkJoiner(st.list, a, &path.Leaf, st.leaf, identity); err != nil {
+			return err
 		}
 	} else {
 		old := a.tree.leaf(st.leaf)
@@ -190,6 +176,29 @@ func (g *groupState) mergeCommitPath(st *stagedCommit, a *appliedList, path *Upd
 		return err
 	}
 	a.changed = append(a.changed, st.leaf)
+	return nil
+}
+
+// checkJoiner checks the leaf of somebody who joins by an external commit, at the leaf at, against the members (RFC 9420 §12.2): it may
+// remove its old self only, and must not be in the group beside that.
+func (g *groupState) checkJoiner(l *proposalList, a *appliedList, leaf *LeafNode, at LeafIndex, identity IdentityProvider) error {
+	for _, r := range l.removes {
+		old := g.tree.leaf(r)
+		if !identity.SameClient(old.Credential, leaf.Credential) {
+			return refuse("12.2", "an external commit removes leaf %d, which is another client", r)
+		}
+		if err := a.rules.checkSuccessor(old, leaf, r); err != nil {
+			return err
+		}
+		if bytes.Equal(old.EncryptionKey, leaf.EncryptionKey) {
+			return refuse("7.3", "the joiner has the encryption key of its old leaf node %d", r)
+		}
+	}
+	for i, member := range a.tree.members {
+		if i != at && identity.SameClient(member.Credential, leaf.Credential) {
+			return refuse("12.2", "an external commit adds the client that is at leaf %d", i)
+		}
+	}
 	return nil
 }
 

@@ -138,3 +138,15 @@ func (x Extensions) externalPub() (HPKEPublicKey, error) {
 	key := d.opaque()
 	return key, d.finish()
 }
+
+// ExternalSendersExtension returns the external_senders extension of a group (RFC 9420 §12.1.8.1).
+func ExternalSendersExtension(senders ...ExternalSender) (Extension, error) {
+	data, err := marshal(externalSenders(senders))
+	return Extension{ExtensionExternalSenders, data}, err
+}
+
+// RequiredCapabilitiesExtension returns the required_capabilities extension of a group (RFC 9420 §11.1).
+func RequiredCapabilitiesExtension(r RequiredCapabilities) (Extension, error) {
+	data, err := marshal(&r)
+	return Extension{ExtensionRequiredCapabilities, data}, err
+}

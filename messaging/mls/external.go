@@ -26,14 +26,12 @@ type ExternalOptions struct {
 
 // JoinExternal makes the commit by which the client enters the group of info, from outside (RFC 9420 §12.4.3.2), and stores it, with
 // the state it leads to, until it is confirmed or discarded. tx is opened for the group. If the client is in it already, in whatever
-// epoch, its rows stay until the commit is confirmed; it must then use Resync, or find itself in the tree twice and be refused.
+// epoch, its rows stay until the commit is confirmed; it must then use Resync, for a client is in a group once, and Load its Group
+// again, which does not know of the commit otherwise.
 func (c *Client) JoinExternal(tx Tx, info *GroupInfo, o ExternalOptions) (*PendingCommit, error) {
-	waiting, err := tx.Get(Key{Row: RowPending})
-	if err != nil {
+	if w, err := loadWaiting(tx); err != nil {
 		return nil, err
-	}
-	if waiting != nil {
-		wipe(waiting)
+	} else if w != (waiting{}) {
 		return nil, ErrPending
 	}
 	s, err := lookupSuite(info.Context.Suite)
@@ -88,14 +86,11 @@ func (c *Client) Confirm(tx Tx, p *PendingCommit) (*Group, error) {
 	if !p.external {
 		return nil, errors.New("mls: the commit is not one by which the client joins: use Group.Confirm")
 	}
-	waiting, err := loadPending(tx)
-	if err != nil {
+	if w, err := loadWaiting(tx); err != nil {
 		return nil, err
-	}
-	if waiting == nil || waiting.digest != p.digest {
+	} else if w.digest != p.digest {
 		return nil, ErrNotPending
 	}
-	waiting.wipe()
 	g, err := c.Load(tx)
 	if err != nil && !errors.Is(err, ErrNoGroup) {
 		return nil, err
@@ -121,14 +116,11 @@ func (c *Client) enter(tx Tx, old *Group, p *PendingCommit) (*Group, error) {
 
 // Discard forgets the external commit that waits in the group of tx.
 func (c *Client) Discard(tx Tx, p *PendingCommit) error {
-	waiting, err := loadPending(tx)
-	if err != nil {
+	if w, err := loadWaiting(tx); err != nil {
 		return err
-	}
-	if waiting == nil || waiting.digest != p.digest {
+	} else if w.digest != p.digest {
 		return ErrNotPending
 	}
-	waiting.wipe()
 	p.wipe()
 	return tx.Delete(Key{Row: RowPending})
 }

@@ -62,6 +62,15 @@ type FramedContent struct {
 	Commit            *Commit
 }
 
+// sizeHint is about the size of the encoding if it is long.
+func (c *FramedContent) sizeHint() int {
+	n := 128 + len(c.GroupID) + len(c.AuthenticatedData) + len(c.Application)
+	if c.Commit != nil {
+		n += c.Commit.sizeHint()
+	}
+	return n
+}
+
 func (c *FramedContent) encode(e *encoder) {
 	e.opaque(c.GroupID)
 	e.u64(c.Epoch)
@@ -97,6 +106,7 @@ func (c *FramedContent) encodeContent(e *encoder) {
 // marshalContent returns what encodeContent appends.
 func (c *FramedContent) marshalContent() ([]byte, error) {
 	var e encoder
+	e.room(c.sizeHint())
 	c.encodeContent(&e)
 	return e.buf, e.err
 }

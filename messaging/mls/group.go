@@ -22,8 +22,15 @@ type Group struct {
 	messages  *messageEpoch
 	signer    crypto.Signer // nil if none of the client's fits the own leaf
 	proposals []storedProposal
-	pending   digest // of the own commit that waits, or zero
+	pending   waiting
 	spent     bool
+}
+
+// waiting says which own commit waits for the delivery service, in RowPending. Its zero value is none.
+type waiting struct {
+	digest   digest
+	epoch    uint64 // that the commit begins
+	external bool   // the client joins by it: the epoch may be far from the one that the client is in
 }
 
 // digest is SHA-256 of a message as it was sent: by it the member recognises its own.
@@ -161,31 +168,33 @@ func (g *Group) forget(tx Tx) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(g.dropHandshakes(tx), kept.trim(tx, g.state.suite, epochLimits{}, 0), g.messages.tree.drop(tx),
-		tx.Delete(Key{Row: RowKept}), tx.Delete(Key{Row: RowEpoch}), tx.Delete(Key{Row: RowSecrets}))
+	err = errors.Join(dropProposals(tx, g.Epoch(), len(g.proposals)), kept.trim(tx, g.state.suite, epochLimits{}, 0), g.messages.tree.drop(tx),
+		tx.Delete(Key{Row: RowPending}), tx.Delete(Key{Row: RowKept}), tx.Delete(Key{Row: RowEpoch}), tx.Delete(Key{Row: RowSecrets}))
 	g.state.secrets.wipe()
 	return err
 }
 
-// dropHandshakes deletes what a commit decides: stored proposals, private keys of own Updates, the own commit that waits.
-func (g *Group) dropHandshakes(tx Tx) error {
-	if err := dropProposals(tx, g.state.context.Epoch, len(g.proposals)); err != nil {
-		return err
-	}
-	g.proposals, g.pending = nil, digest{}
-	return tx.Delete(Key{Row: RowPending})
-}
-
-// advance makes next the group's epoch. g is spent, whatever comes of it.
+// advance makes next the group's epoch. g is spent, whatever comes of it. What the commit decides is deleted: stored proposals, private
+// keys of own Updates, and the own commit that waits, unless the client joins by it in an epoch that is still to come.
 func (g *Group) advance(tx Tx, next *groupState) (*Group, error) {
 	g.spent = true
-	if err := g.dropHandshakes(tx); err != nil {
+	if err := dropProposals(tx, g.Epoch(), len(g.proposals)); err != nil {
 		return nil, err
+	}
+	waits := g.pending.external && g.pending.epoch > next.context.Epoch
+	if !waits {
+		if err := tx.Delete(Key{Row: RowPending}); err != nil {
+			return nil, err
+		}
 	}
 	if err := next.begin(tx, g.state, g.client.limits, g.client.now()); err != nil {
 		return nil, err
 	}
-	return g.client.group(next)
+	n, err := g.client.group(next)
+	if err == nil && waits {
+		n.pending = g.pending
+	}
+	return n, err
 }
 
 // Expire deletes what has outlived its time or the policy's limits: earlier epochs, resumption secrets, and keys of generations that

@@ -47,7 +47,7 @@ func (g *Group) commit(tx Tx, o CommitOptions, use pskContext, psk pskLookup) (*
 	if err := g.open(); err != nil {
 		return nil, err
 	}
-	if g.pending != (digest{}) {
+	if g.pending != (waiting{}) {
 		return nil, ErrPending
 	}
 	req := commitRequest{
@@ -96,7 +96,7 @@ func (g *Group) commit(tx Tx, o CommitOptions, use pskContext, psk pskLookup) (*
 	if err := p.store(tx); err != nil {
 		return nil, err
 	}
-	g.pending = p.digest
+	g.pending = p.waiting()
 	return p, nil
 }
 
@@ -179,7 +179,7 @@ func (g *Group) Confirm(tx Tx, p *PendingCommit) (*Group, error) {
 	if g.spent {
 		return nil, ErrSpent
 	}
-	if p.digest != g.pending {
+	if p.digest != g.pending.digest {
 		return nil, ErrNotPending
 	}
 	if p.external {
@@ -194,10 +194,10 @@ func (g *Group) Discard(tx Tx, p *PendingCommit) error {
 	if g.spent {
 		return ErrSpent
 	}
-	if p.digest != g.pending {
+	if p.digest != g.pending.digest {
 		return ErrNotPending
 	}
-	g.pending = digest{}
+	g.pending = waiting{}
 	p.wipe()
 	return tx.Delete(Key{Row: RowPending})
 }

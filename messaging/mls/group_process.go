@@ -86,11 +86,13 @@ func (g *Group) Process(tx Tx, message []byte) (Event, error) {
 	if g.spent {
 		return nil, ErrSpent
 	}
-	m := new(MLSMessage)
+	in := new(incoming) // one object, as a message should cost few
+	m, u := &in.message, &in.unverified
 	raw := slices.Clone(message) // what is decoded shares its memory
-	p, private, err := parsePrivateMessage(raw)
-	if private {
-		m.Private = &p
+	var private bool
+	var err error
+	if in.private, private, err = parsePrivateMessage(raw); private {
+		m.Private = &in.private
 	} else {
 		err = unmarshal("MLSMessage", raw, m)
 	}
@@ -108,25 +110,25 @@ func (g *Group) Process(tx Tx, message []byte) (Event, error) {
 	default:
 		return nil, refuse("6", "wire format %d is no message of a group", m.WireFormat())
 	}
-	switch {
-	case !bytes.Equal(groupID, g.state.context.GroupID):
+	if !bytes.Equal(groupID, g.state.context.GroupID) {
 		return nil, ErrWrongGroup
+	}
+	if kind != ContentApplication { // before the epoch: an external commit is made in the group's, not in this handle's
+		if e := g.ownHandshake(message); e != nil {
+			return e, nil
+		}
+	}
+	switch {
 	case epoch > g.Epoch():
 		return nil, &EarlyError{epoch}
 	case epoch < g.Epoch():
 		return g.processLate(tx, m)
 	}
-	if kind != ContentApplication {
-		if e := g.ownHandshake(message); e != nil {
-			return e, nil
-		}
-	}
 	if g.state.reInit != nil {
 		return nil, refuse("12.4.2", "a message in an epoch in which the group is closed by a ReInit")
 	}
-	var u unverifiedContent
 	defer u.step.wipe()
-	v, err := g.openMessage(tx, g.messages, m, &u)
+	v, err := g.openMessage(tx, g.messages, m, u)
 	if errors.Is(err, ErrOwnMessage) {
 		if kind == ContentApplication {
 			return &OwnMessage{Epoch: epoch, Generation: u.generation}, nil
@@ -147,10 +149,20 @@ func (g *Group) Process(tx Tx, message []byte) (Event, error) {
 	}
 }
 
-// ownHandshake recognises an own proposal or commit of the epoch by its octets.
+// incoming is a message on its way through Process.
+type incoming struct {
+	message    MLSMessage
+	private    PrivateMessage // that of message, if it is one
+	unverified unverifiedContent
+}
+
+// ownHandshake recognises the own commit that waits, or an own proposal of the epoch, by its octets.
 func (g *Group) ownHandshake(message []byte) Event {
+	if g.pending == (waiting{}) && len(g.proposals) == 0 {
+		return nil
+	}
 	sum := digest(sha256.Sum256(message))
-	if sum == g.pending {
+	if sum == g.pending.digest {
 		return &OwnCommit{}
 	}
 	for i := range g.proposals {
@@ -214,7 +226,7 @@ func (g *Group) takeApplication(tx Tx, v verifiedContent, generation uint32, sen
 }
 
 func (g *Group) takeProposal(tx Tx, v verifiedContent) (Event, error) {
-	p, err := g.keepProposal(tx, v.AuthenticatedContent, digest{})
+	p, err := g.newProposal(v.AuthenticatedContent)
 	if err != nil {
 		return nil, err
 	}
@@ -222,6 +234,9 @@ func (g *Group) takeProposal(tx Tx, v verifiedContent) (Event, error) {
 		if err := v.step.commit(tx, g.client.now()); err != nil {
 			return nil, err
 		}
+	}
+	if err := g.keep(tx, p); err != nil {
+		return nil, err
 	}
 	e := g.storedProposal(p)
 	e.AuthenticatedData = v.Content.AuthenticatedData

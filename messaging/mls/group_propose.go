@@ -12,6 +12,9 @@ import (
 // §12.4). Commit, or wait for somebody's commit.
 var ErrProposalsWaiting = errors.New("mls: a proposal waits for a commit: no application data before it (RFC 9420 §12.4)")
 
+// ErrProposed: the member has proposed exactly this in the epoch already, so the two would be one.
+var ErrProposed = errors.New("mls: the same proposal of this member waits already")
+
 // StoredProposal is a proposal that somebody sent: verified, valid by itself, and stored for the commit that refers to it. It is
 // also what Proposals returns.
 type StoredProposal struct {
@@ -128,12 +131,19 @@ func (g *Group) propose(tx Tx, p Proposal, authenticatedData []byte) ([]byte, er
 	if err := g.state.suite.sign(g.client.config.Rand, g.signer, a, g.state.encodedContext); err != nil {
 		return nil, err
 	}
+	stored, err := g.newProposal(a)
+	if errors.Is(err, ErrConsumed) {
+		return nil, ErrProposed
+	}
+	if err != nil {
+		return nil, err
+	}
 	message, err := g.protect(tx, a)
 	if err != nil {
 		return nil, err
 	}
-	_, err = g.keepProposal(tx, a, sha256.Sum256(message))
-	return message, err
+	stored.sent = sha256.Sum256(message)
+	return message, g.keep(tx, stored)
 }
 
 // handshakeFormat returns how own proposals and commits are sent.

@@ -12,6 +12,7 @@ type groupState struct {
 	context         GroupContext
 	encodedContext  []byte
 	tree            *ratchetTree
+	encodedTree     []byte    // of an own commit that adds, until its epoch begins: Welcome and rows have it; else nil
 	keys            *treeKeys // of this member
 	secrets         *epochSecrets
 	interim         []byte // interim_transcript_hash

@@ -125,7 +125,12 @@ func (k keptKey) bytes() ([]byte, error) {
 // encryptWithLabel is EncryptWithLabel of RFC 9420 §5.1.3. The encapsulation draws its randomness from the system, because
 // crypto/hpke takes no other source.
 func (s *suite) encryptWithLabel(key hpke.PublicKey, label string, context, plaintext []byte) (HPKECiphertext, error) {
-	enc, sender, err := hpke.NewSender(key, s.kdf, s.aead, encryptContext(label, context))
+	return s.encrypt(key, encryptContext(label, context), plaintext)
+}
+
+// encrypt is encryptWithLabel with an EncryptContext that is used more than once.
+func (s *suite) encrypt(key hpke.PublicKey, info, plaintext []byte) (HPKECiphertext, error) {
+	enc, sender, err := hpke.NewSender(key, s.kdf, s.aead, info)
 	if err != nil {
 		return HPKECiphertext{}, err
 	}

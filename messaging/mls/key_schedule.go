@@ -105,6 +105,7 @@ func (s *suite) orZero(secret []byte) []byte {
 // ConfirmedTranscriptHashInput (§8.2).
 func (s *suite) confirmedTranscriptHash(interimBefore []byte, commit *AuthenticatedContent) ([]byte, error) {
 	var e encoder
+	e.room(commit.Content.sizeHint() + len(interimBefore) + len(commit.Auth.Signature))
 	e.raw(interimBefore)
 	e.u16(uint16(commit.WireFormat))
 	commit.Content.encode(&e)

@@ -149,12 +149,14 @@ func (r *leafRules) checkKeyPackage(k *KeyPackage) error {
 // checkTree checks what leaves owe each other after changed ones have entered the tree (§7.3): keys occur once, and everybody
 // supports every credential type in use.
 func (r *leafRules) checkTree(t *ratchetTree, changed []LeafIndex) error {
-	types := map[CredentialType]bool{}
+	var types []CredentialType
 	for _, l := range t.members {
-		types[l.Credential.Type] = true
+		if !slices.Contains(types, l.Credential.Type) {
+			types = append(types, l.Credential.Type)
+		}
 	}
 	for i, l := range t.members {
-		for c := range types {
+		for _, c := range types {
 			if !slices.Contains(l.Capabilities.Credentials, c) {
 				return refuse("7.3", "leaf node %d does not support credential type %d, which another member uses", i, c)
 			}

@@ -67,6 +67,14 @@ func (m *MLSMessage) WireFormat() WireFormat {
 }
 
 func (m *MLSMessage) encode(e *encoder) {
+	switch {
+	case m.Welcome != nil:
+		e.room(m.Welcome.sizeHint())
+	case m.GroupInfo != nil:
+		e.room(m.GroupInfo.sizeHint())
+	case m.Public != nil:
+		e.room(m.Public.Content.sizeHint())
+	}
 	e.u16(uint16(MLS10))
 	e.u16(uint16(m.WireFormat()))
 	switch m.WireFormat() {

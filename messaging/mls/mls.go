@@ -9,7 +9,7 @@
 // merged implicitly: a commit, own or another's, is staged, looked at, and then confirmed, merged or dropped. A PublicGroup follows a
 // group without its secrets.
 //
-// Package device uses another implementation still. What is missing is listed in docs/mls-validation.md.
+// What of the RFC and its drafts is left out, and why, is listed in docs/divergences.md.
 //
 // What a peer sends is decoded into wire types (KeyPackage, Welcome, MLSMessage …), which say nothing of validity, and is acted upon
 // only after the checks of the RFC's sections, listed in docs/mls-validation.md. Decoded values share memory with one private copy

@@ -2,6 +2,7 @@ package mls
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"slices"
 )
@@ -58,7 +59,7 @@ func (p *PendingCommit) wipe() {
 // pendingVersion is that of RowPending.
 const pendingVersion = 1
 
-// store writes RowPending: flags, message, Welcome, GroupInfo, leaves, and the next epoch: its public part, secrets and the secret
+// store writes RowPending: digest, flag, epoch, message, Welcome, GroupInfo, leaves, and the next epoch: its public part, secrets and the secret
 // its secret tree will begin with.
 func (p *PendingCommit) store(tx Tx) error {
 	p.digest = sha256.Sum256(p.message)
@@ -73,7 +74,9 @@ func (p *PendingCommit) store(tx Tx) error {
 	defer wipe(secrets)
 	e := encoder{buf: make([]byte, 0, len(epoch)+len(secrets)+len(p.message)+len(p.welcome)+len(p.groupInfo)+256)}
 	e.u8(pendingVersion)
+	e.raw(p.digest[:])
 	e.present(p.external)
+	e.u64(p.Epoch())
 	e.opaque(p.message)
 	e.opaque(p.welcome)
 	e.opaque(p.groupInfo)
@@ -90,6 +93,27 @@ func (p *PendingCommit) store(tx Tx) error {
 	return tx.Put(Key{Row: RowPending}, e.buf)
 }
 
+// pendingHeader is version, digest, flag and epoch.
+const pendingHeader = 1 + sha256.Size + 1 + 8
+
+// loadWaiting returns which own commit waits, without reading the state it leads to.
+func loadWaiting(tx Tx) (w waiting, err error) {
+	row, err := tx.Get(Key{Row: RowPending})
+	if err != nil || row == nil {
+		return w, err
+	}
+	defer wipe(row)
+	if len(row) < pendingHeader || row[0] != pendingVersion {
+		return w, errors.New("mls: malformed pending commit row")
+	}
+	w.digest = digest(row[1 : 1+sha256.Size])
+	w.external = row[1+sha256.Size] == 1
+	w.epoch = binary.BigEndian.Uint64(row[pendingHeader-8:])
+	return w, nil
+}
+
+func (p *PendingCommit) waiting() waiting { return waiting{p.digest, p.Epoch(), p.external} }
+
 // loadPending reads RowPending, or returns nil if nothing waits.
 func loadPending(tx Tx) (*PendingCommit, error) {
 	row, err := tx.Get(Key{Row: RowPending})
@@ -104,7 +128,10 @@ func decodePending(row []byte) (*PendingCommit, error) {
 	if v := d.u8(); v != pendingVersion {
 		d.unsupported("row version", uint16(v))
 	}
-	p := &PendingCommit{external: d.present()}
+	p := new(PendingCommit)
+	copy(p.digest[:], d.take(len(p.digest)))
+	p.external = d.present()
+	begins := d.u64()
 	p.message, p.welcome, p.groupInfo = d.opaque(), orNil(d.opaque()), orNil(d.opaque())
 	for _, list := range []*[]LeafIndex{&p.added, &p.removed} {
 		*list = decodeVector(d, maxLeaves, func(d *decoder, l *LeafIndex) { *l = LeafIndex(d.u32()) })
@@ -113,7 +140,6 @@ func decodePending(row []byte) (*PendingCommit, error) {
 	if err := d.finish(); err != nil {
 		return nil, err
 	}
-	p.digest = sha256.Sum256(p.message)
 	next, own, err := decodeEpoch(epoch)
 	if err != nil {
 		return nil, err
@@ -121,8 +147,8 @@ func decodePending(row []byte) (*PendingCommit, error) {
 	if err := next.decodeSecrets(secrets, own); err != nil {
 		return nil, err
 	}
-	if len(encryption) != next.suite.nh {
-		return nil, errors.New("mls: malformed pending commit row: encryption secret")
+	if len(encryption) != next.suite.nh || next.context.Epoch != begins {
+		return nil, errors.New("mls: malformed pending commit row: epoch or encryption secret")
 	}
 	next.secrets.encryption = slices.Clone(encryption)
 	clear(encryption)

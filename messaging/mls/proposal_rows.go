@@ -85,10 +85,10 @@ func (g *Group) findProposal(ref []byte) (cachedProposal, bool) {
 	return cachedProposal{}, false
 }
 
-// keepProposal checks a verified proposal by itself and stores it. sent is its digest if it is this member's own.
-func (g *Group) keepProposal(tx Tx, a *AuthenticatedContent, sent digest) (*storedProposal, error) {
-	if len(g.proposals) >= g.client.config.Policy.ProposalsMax {
-		return nil, fmt.Errorf("mls: %d proposals wait in this epoch already, at most %d are kept", len(g.proposals), g.client.config.Policy.ProposalsMax)
+// newProposal checks a verified proposal by itself, and that there is room for it. sent is set by the caller if it is an own one.
+func (g *Group) newProposal(a *AuthenticatedContent) (*storedProposal, error) {
+	if have, most := len(g.proposals), g.client.config.Policy.ProposalsMax; have >= most {
+		return nil, fmt.Errorf("mls: %d proposals wait in this epoch already, at most %d are kept", have, most)
 	}
 	encoded, err := marshal(a)
 	if err != nil {
@@ -97,19 +97,20 @@ func (g *Group) keepProposal(tx Tx, a *AuthenticatedContent, sent digest) (*stor
 	if len(encoded) > proposalMax {
 		return nil, fmt.Errorf("mls: a proposal of %d octets, at most %d are kept", len(encoded), proposalMax)
 	}
-	ref := g.state.suite.proposalRef(encoded)
-	if _, known := g.findProposal(ref); known {
+	p := &storedProposal{cachedProposal: cachedProposal{g.state.suite.proposalRef(encoded), a.Content.Proposal, a.Content.Sender}}
+	if _, known := g.findProposal(p.ref); known {
 		return nil, ErrConsumed
 	}
-	p := storedProposal{cachedProposal{ref, a.Content.Proposal, a.Content.Sender}, sent}
-	if err := g.state.checkProposal(p.cachedProposal, g.client.leafPolicy()); err != nil {
-		return nil, err
+	return p, g.state.checkProposal(p.cachedProposal, g.client.leafPolicy())
+}
+
+// keep stores p as the next proposal of the epoch.
+func (g *Group) keep(tx Tx, p *storedProposal) error {
+	err := p.store(tx, g.Epoch(), len(g.proposals))
+	if err == nil {
+		g.proposals = append(g.proposals, *p)
 	}
-	if err := p.store(tx, g.Epoch(), len(g.proposals)); err != nil {
-		return nil, err
-	}
-	g.proposals = append(g.proposals, p)
-	return &p, nil
+	return err
 }
 
 // tryList checks all that RFC 9420 §12.2 says of a list, but for the committer's path.

@@ -87,7 +87,8 @@ func (a *AuthenticatedContent) tbs(context []byte) ([]byte, error) {
 	if c.Type == ContentApplication && c.Sender.Type == SenderMember && len(c.GroupID)+len(c.AuthenticatedData)+len(c.Application) < maxVector/2 {
 		return a.applicationTBS(context), nil
 	}
-	e := encoder{buf: make([]byte, 0, len(c.GroupID)+len(c.AuthenticatedData)+len(c.Application)+len(context)+128)}
+	var e encoder
+	e.room(c.sizeHint() + len(context))
 	e.label("FramedContentTBS")
 	start := e.begin()
 	a.encodeTBS(&e, context)

@@ -153,6 +153,14 @@ func TestForgedWelcomeRefused(t *testing.T) {
 	})
 }
 
+// strangersBut says of nobody that it is the same client as another, but for one whom it takes for everybody.
+type strangersBut struct {
+	openIdentity
+	name string
+}
+
+func (s strangersBut) SameClient(a, b Credential) bool { return string(a.Identity) == s.name }
+
 // An external commit takes the place of an old self of the joiner only, and adds no client twice (§12.2, §12.4.3.2).
 func TestExternalCommitRules(t *testing.T) {
 	g := newTestGroup(t, X25519AES128GCM)
@@ -178,6 +186,9 @@ func TestExternalCommitRules(t *testing.T) {
 		}
 		liar := testPolicy
 		liar.identity = strangers{}
+		if len(proposals) > 0 {
+			liar.identity = strangersBut{name: victim.name}
+		}
 		return outside.buildCommit(rand.Reader, commitRequest{byValue: append([]Proposal{&ExternalInit{KEMOutput: []byte{4}}}, proposals...), path: true,
 			signer: joiner.signer, wireFormat: WireFormatPublicMessage, policy: liar, leaf: func(l *LeafNode) {
 				l.Credential, l.Capabilities = options.Credential, capabilities

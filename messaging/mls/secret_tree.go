@@ -398,7 +398,7 @@ func (t *secretTree) drop(tx Tx) error {
 // never is later than every expiry.
 const never = math.MaxInt64
 
-// sweep deletes the skipped keys that have expired and returns when the first of the others does, or never. It reads the same rows
+// sweep deletes the skipped keys that have expired or are beyond the limits, and returns when the first of the others does, or never. It reads the same rows
 // as drop.
 func (t *secretTree) sweep(tx Tx, now int64) (first int64, err error) { return t.walk(tx, now, false) }
 
@@ -457,6 +457,7 @@ func (t *secretTree) walkHead(tx Tx, leaf uint32, r Ratchet, now int64, all bool
 		return first, err
 	}
 	before := h.window
+	count := 0 // kept, the newest first
 	for i := range uint32(windowGenerations) {
 		if !h.has(i) {
 			continue
@@ -467,11 +468,19 @@ func (t *secretTree) walkHead(tx Tx, leaf uint32, r Ratchet, now int64, all bool
 			if err != nil {
 				return first, err
 			}
-			if len(row) >= skippedRowHeader {
+			if len(row) >= skippedRowHeader && count < t.limits.SkippedMax {
 				expires := int64(binary.BigEndian.Uint64(row[1:]))
+				if latest := now + t.limits.SkippedSeconds; expires > latest { // the limit was lowered since
+					expires = latest
+					binary.BigEndian.PutUint64(row[1:], uint64(expires))
+					if err := tx.Put(skipped, row); err != nil {
+						return first, err
+					}
+				}
 				wipe(row)
 				if now <= expires {
 					first = min(first, expires)
+					count++
 					continue
 				}
 			}

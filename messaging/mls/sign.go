@@ -95,8 +95,8 @@ func signContent(label string, content []byte) []byte {
 	return e.buf
 }
 
-// signaturePublicKeyOf returns the public half of a key of any scheme as it stands in leaf nodes.
-func signaturePublicKeyOf(key crypto.Signer) (SignaturePublicKey, error) {
+// SignaturePublicKeyOf returns the public half of a key of any scheme as it stands in leaf nodes (RFC 9420 §5.1.1).
+func SignaturePublicKeyOf(key crypto.Signer) (SignaturePublicKey, error) {
 	if key != nil {
 		switch pub := key.Public().(type) {
 		case ed25519.PublicKey:
@@ -105,7 +105,7 @@ func signaturePublicKeyOf(key crypto.Signer) (SignaturePublicKey, error) {
 			return pub.Bytes()
 		}
 	}
-	return nil, errors.New("neither an Ed25519 nor an ECDSA key")
+	return nil, errors.New("mls: neither an Ed25519 nor an ECDSA key")
 }
 
 // signaturePublicKey returns the public half of key as it stands in leaf nodes; key must be of the suite's scheme.

@@ -29,6 +29,7 @@ func (g *groupState) begin(tx Tx, before *groupState, limits epochLimits, now in
 	if err != nil {
 		return err
 	}
+	g.encodedTree = nil
 	if err := tx.Put(Key{Row: RowEpoch}, epoch); err != nil {
 		return err
 	}
@@ -133,7 +134,8 @@ func (k *kept) store(tx Tx) error {
 func (k *kept) trim(tx Tx, s *suite, limits epochLimits, now int64) error {
 	var left []keptEpoch
 	for i, p := range k.past {
-		if uint64(len(k.past)-i) > limits.past || now > p.expires {
+		p.expires = min(p.expires, now+limits.pastSeconds) // the limit may have been lowered since
+		if uint64(len(k.past)-i) > limits.past || limits.pastSeconds == 0 || now > p.expires {
 			if err := dropPast(tx, s, p.epoch); err != nil {
 				return err
 			}
@@ -222,6 +224,11 @@ func loadState(tx Tx) (*groupState, error) {
 // encodeEpoch is RowEpoch: nothing in it is secret to a member.
 func (g *groupState) encodeEpoch() ([]byte, error) {
 	var e encoder
+	if g.encodedTree != nil {
+		e.room(len(g.encodedContext) + 256 + len(g.encodedTree))
+	} else {
+		e.room(len(g.encodedContext) + 256 + g.tree.sizeHint())
+	}
 	e.u8(rowVersion)
 	g.context.encode(&e)
 	e.u32(uint32(g.keys.index))
@@ -231,7 +238,11 @@ func (g *groupState) encodeEpoch() ([]byte, error) {
 	if g.reInit != nil {
 		g.reInit.encode(&e)
 	}
-	g.tree.encode(&e)
+	if g.encodedTree != nil {
+		e.raw(g.encodedTree)
+	} else {
+		g.tree.encode(&e)
+	}
 	return e.buf, e.err
 }
 
@@ -329,6 +340,7 @@ func (g *groupState) decodeSecrets(row []byte, own LeafIndex) error {
 // keys and credentials. It cannot send, take commits or derive anything.
 func (g *groupState) encodePast(expires int64) ([]byte, error) {
 	var e encoder
+	e.room(256 + len(g.encodedContext) + 96*len(g.tree.leaves))
 	e.u8(rowVersion)
 	e.u64(uint64(expires))
 	e.raw(g.encodedContext)

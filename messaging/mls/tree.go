@@ -66,6 +66,25 @@ func parseTree(s *suite, b []byte) (*ratchetTree, error) {
 	return t, unmarshal("ratchet_tree", b, t)
 }
 
+// sizeHint is at least the size of the encoding, unless leaves have uncommonly many capabilities and extensions.
+func (t *ratchetTree) sizeHint() int {
+	n := 16 + t.width()
+	for _, l := range t.leaves {
+		if l != nil {
+			n += 192 + len(l.EncryptionKey) + len(l.SignatureKey) + len(l.Credential.Identity) + len(l.ParentHash) + len(l.Signature)
+			for _, c := range l.Credential.Certificates {
+				n += 4 + len(c)
+			}
+		}
+	}
+	for _, p := range t.parents {
+		if p != nil {
+			n += 16 + len(p.EncryptionKey) + len(p.ParentHash) + 4*len(p.Unmerged)
+		}
+	}
+	return n
+}
+
 func (t *ratchetTree) encode(e *encoder) {
 	start := e.begin()
 	last := nodeIndex(t.width())

@@ -15,6 +15,17 @@ type GroupInfo struct {
 	Signature       []byte
 }
 
+// sizeHint is about the size of the encoding: that of a ratchet tree, if there is one.
+func (g *GroupInfo) sizeHint() int {
+	n := 512
+	for _, list := range [2]Extensions{g.Extensions, g.Context.Extensions} {
+		for _, x := range list {
+			n += 8 + len(x.Data)
+		}
+	}
+	return n
+}
+
 func (g *GroupInfo) encode(e *encoder) {
 	g.encodeTBS(e)
 	e.opaque(g.Signature)
@@ -81,6 +92,15 @@ type Welcome struct {
 	Suite              CipherSuite
 	Secrets            []EncryptedGroupSecrets
 	EncryptedGroupInfo []byte
+}
+
+// sizeHint is about the size of the encoding.
+func (w *Welcome) sizeHint() int {
+	n := 16 + len(w.EncryptedGroupInfo)
+	for _, s := range w.Secrets {
+		n += 16 + len(s.NewMember) + len(s.Secrets.KEMOutput) + len(s.Secrets.Ciphertext)
+	}
+	return n
 }
 
 func (w *Welcome) encode(e *encoder) {

@@ -26,7 +26,7 @@ const Version = 1
 // Bounds of what a peer can choose. A frame beyond any of them is refused before it is acted on.
 const (
 	MaxFrame      = 256 << 10 // octets of one frame, and so of one WebSocket message
-	MaxBody       = 56 << 10  // octets of a message
+	MaxBody       = 66 << 10  // octets of a message: 64 KiB of padded content, and what MLS adds
 	MaxHandshake  = 240 << 10 // octets of a commit and its welcome together: with post-quantum keys, a chat of 64 devices needs them
 	MaxRecipients = 256       // devices in Send.To, in Commit.To and in Commit.WelcomeTo
 	MaxPackages   = 64        // key packages in one PublishKeyPackages

@@ -17,7 +17,7 @@ func NewCore(profile *rail.Profile, agent payments.AgentID) *Core {
 	c := &Core{Rail: profile.Name, Agent: agent, Currency: profile.Currency, Messages: railMessages{profile, agent},
 		Answer: profile.AnswerTimeout, Ladder: profile.Ladder, CaseAfter: profile.CaseAfter,
 		PositiveISO: profile.AnswerYes(), MaxAmount: profile.AmountMax}
-	if profile.Name == "sctinst" {
+	if profile.RestorePayer {
 		c.Restore = profile.AnswerTimeout
 	}
 	return c

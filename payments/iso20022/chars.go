@@ -233,6 +233,13 @@ var newline = []byte{'\n'}
 // position returns line and column of an offset, both from 1. Offsets that grow cost as much as the document is long, together.
 func (t *tree) position(at int) (line, col int) {
 	at = min(at, len(t.src))
+	if at < t.from.at { // the start tag of an element whose document is read in parts
+		for _, p := range t.settled {
+			if p.at >= at {
+				return p.line, p.col
+			}
+		}
+	}
 	if at < t.last.at {
 		t.last = t.from
 	}

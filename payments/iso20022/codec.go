@@ -149,7 +149,7 @@ func (f Format) read(t *tree, doc []byte, m Message) *Fault {
 	defer x.free()
 	x.reading, x.def, x.format, x.tree, x.s = true, def, f, t, string(doc)
 	x.plainAttributes()
-	x.frames[0] = frame{next: 1, end: t.next(0)}
+	x.levels[0] = level{next: 1, end: t.next(0)}
 	x.depth = 1
 	if body == "" || x.begin(body) {
 		m.fields(x)
@@ -178,7 +178,7 @@ type codec struct {
 	validate bool // what is written
 	fault    *Fault
 	depth    int
-	frames   [32]frame // open elements
+	levels   [32]level // open elements
 
 	b     []byte // writing
 	start int
@@ -188,8 +188,8 @@ type codec struct {
 	informal bool   // in an element that only repeats: what the model does not hold is passed over
 }
 
-// frame is one open element.
-type frame struct {
+// level is one open element.
+type level struct {
 	name        string // writing
 	at, content int    // writing: where its start tag and its content begin
 	keep        bool   // writing: even if it is empty
@@ -213,14 +213,14 @@ func (x *codec) root(name string) {
 	x.b = append(x.b, namespacePrefix...)
 	x.b = append(x.b, x.def...)
 	x.b = append(x.b, `">`...)
-	x.frames[0] = frame{name: name, keep: true}
+	x.levels[0] = level{name: name, keep: true}
 	x.depth = 1
 }
 
 // begin opens an element and reports whether its content is to be named, followed by end: always when writing, and when reading if it
 // is the next one. An element that turns out empty is not written.
 func (x *codec) begin(name string) bool {
-	f := &x.frames[x.depth]
+	f := &x.levels[x.depth]
 	if x.reading {
 		c, ok := x.take(name)
 		if ok {
@@ -240,7 +240,7 @@ func (x *codec) begin(name string) bool {
 func (x *codec) always(name string) bool {
 	ok := x.begin(name)
 	if ok {
-		x.frames[x.depth-1].keep = true
+		x.levels[x.depth-1].keep = true
 	}
 	return ok
 }
@@ -248,7 +248,7 @@ func (x *codec) always(name string) bool {
 // end closes the innermost open element. Nothing unread may be left in it.
 func (x *codec) end() {
 	x.depth--
-	f := &x.frames[x.depth]
+	f := &x.levels[x.depth]
 	switch {
 	case !x.reading && len(x.b) == f.content && !f.keep:
 		x.b = x.b[:f.at]
@@ -264,7 +264,7 @@ func (x *codec) end() {
 
 // take returns the next element if it has that name, while reading.
 func (x *codec) take(name string) (uint32, bool) {
-	f := &x.frames[x.depth-1]
+	f := &x.levels[x.depth-1]
 	if f.next >= f.end || x.fault != nil {
 		return 0, false
 	}
@@ -278,7 +278,7 @@ func (x *codec) take(name string) (uint32, bool) {
 
 // is reports whether the next element has that name, while reading.
 func (x *codec) is(name string) bool {
-	f := &x.frames[x.depth-1]
+	f := &x.levels[x.depth-1]
 	if f.next >= f.end || x.fault != nil {
 		return false
 	}
@@ -289,7 +289,7 @@ func (x *codec) is(name string) bool {
 // once refuses the next element of that name if the model has it already, from another place.
 func (x *codec) once(name string, have bool) {
 	if x.reading && have && !x.informal && x.is(name) {
-		x.failAt(x.frames[x.depth-1].next, "model.repeated", "the schema allows more than one, here there may be only one")
+		x.failAt(x.levels[x.depth-1].next, "model.repeated", "the schema allows more than one, here there may be only one")
 	}
 }
 
@@ -307,13 +307,13 @@ func (x *codec) pass(names ...string) {
 
 // passAll passes over everything up to the end of the open element.
 func (x *codec) passAll() {
-	f := &x.frames[x.depth-1]
+	f := &x.levels[x.depth-1]
 	f.next = f.end
 }
 
 // passUntil passes over everything before the next element of that name.
 func (x *codec) passUntil(name string) {
-	f := &x.frames[x.depth-1]
+	f := &x.levels[x.depth-1]
 	for x.reading && x.fault == nil && f.next < f.end && !x.is(name) {
 		f.last, f.next = f.next, x.next(f.next)
 	}
@@ -324,11 +324,11 @@ func (x *codec) fail(name, rule, text string) {
 	switch {
 	case x.fault != nil:
 	case x.reading:
-		x.fault = x.tree.fault(x.frames[x.depth-1].node, rule, text)
+		x.fault = x.tree.fault(x.levels[x.depth-1].node, rule, text)
 	default:
 		var b strings.Builder
 		for i := range x.depth {
-			b.WriteString("/" + x.frames[i].name)
+			b.WriteString("/" + x.levels[i].name)
 		}
 		if name != "" {
 			b.WriteString("/" + name)
@@ -352,6 +352,13 @@ func (x *codec) outside(i uint32) {
 // missing refuses a message without something that the schema does not demand.
 func (x *codec) missing(name string) { x.fail(name, "model.missing", "required") }
 
+// noPlace refuses to write a message that says something which its definition has no element for.
+func (x *codec) noPlace(name string, said bool) {
+	if !x.reading && said {
+		x.fail(name, "model.element", "this message has no place for it")
+	}
+}
+
 // transaction opens the one element that holds the transaction.
 func (x *codec) transaction(name string) bool { return x.always(name) }
 
@@ -359,7 +366,7 @@ func (x *codec) transaction(name string) bool { return x.always(name) }
 func (x *codec) endTransaction(name string) {
 	x.end()
 	if x.reading && x.is(name) {
-		x.failAt(x.frames[x.depth-1].next, "model.transactions", "a second transaction")
+		x.failAt(x.levels[x.depth-1].next, "model.transactions", "a second transaction")
 	}
 }
 

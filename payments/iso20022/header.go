@@ -73,7 +73,7 @@ func (h *Header) fields(x *codec) {
 	x.flag("PssblDplct", &h.PssblDplct)
 	x.pass("Prty")
 	if x.reading && x.is("Sgntr") {
-		x.outside(x.frames[x.depth-1].next)
+		x.outside(x.levels[x.depth-1].next)
 	}
 	x.pass("Rltd")
 }

@@ -33,9 +33,7 @@ func (m *Initiation) fields(x *codec) {
 		x.requiredTime("CreDtTm", &m.Created)
 		x.pass("Authstn")
 		x.tally(&all, &s)
-		x.always("InitgPty")
-		x.identity(&m.Initiator.Name, &m.Initiator.Address, &m.Initiator.ID)
-		x.end()
+		x.initiator(&m.Initiator)
 		x.pass("FwdgAgt")
 		x.end()
 	}
@@ -62,7 +60,7 @@ func (x *codec) batch(b *Batch) {
 	x.execution("ReqdExctnDt", &b.Execution)
 	x.pass("PoolgAdjstmntDt")
 	x.party("Dbtr", &b.Debtor)
-	x.account("DbtrAcct", &b.Debtor.Account, "") // it may be in another currency than the amounts
+	x.account("DbtrAcct", &b.Debtor, "") // it may be in another currency than the amounts
 	x.requiredAgent("DbtrAgt", &b.Debtor.Agent)
 	x.pass("DbtrAgtAcct", "UltmtDbtr")
 	x.optionalBearer(&b.ChargeBearer)
@@ -98,7 +96,7 @@ func (x *codec) initiatedPayment(p *InitiatedPayment) {
 	x.agent("CdtrAgt", &p.Creditor.Agent)
 	x.pass("CdtrAgtAcct")
 	x.someoneOf("Cdtr", &p.Creditor)
-	x.account("CdtrAcct", &p.Creditor.Account, p.Amount.Currency)
+	x.account("CdtrAcct", &p.Creditor, p.Amount.Currency)
 	x.pass("UltmtCdtr")
 	x.purpose(&p.Purpose)
 	x.pass("RltdRmtInf")

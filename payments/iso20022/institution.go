@@ -1,5 +1,7 @@
 package iso20022
 
+import "github.com/parleypay/parley/payments"
+
 var institutionTransfers = family{root: "Document", defs: []string{InstitutionTransferV8}, bodies: []string{"FICdtTrf"}, make: func() Message { return new(InstitutionTransfer) }}
 
 // DecodeInstitutionTransfer scans, validates and reads a Document of pacs.009.001.08 with exactly one transaction, settled by clearing.
@@ -27,11 +29,11 @@ func (m *InstitutionTransfer) fields(x *codec) {
 		x.agentOnce("InstdAgt", &h.instructed)
 		x.pass("UltmtDbtr")
 		x.requiredAgent("Dbtr", &m.Debtor.Agent)
-		x.account("DbtrAcct", &m.Debtor.Account, h.amount.Currency)
+		x.institutionAccount("DbtrAcct", &m.Debtor.Account, h.amount.Currency)
 		x.agent("DbtrAgt", &m.Debtor.Correspondent)
 		x.agent("CdtrAgt", &m.Creditor.Correspondent)
 		x.requiredAgent("Cdtr", &m.Creditor.Agent)
-		x.account("CdtrAcct", &m.Creditor.Account, h.amount.Currency)
+		x.institutionAccount("CdtrAcct", &m.Creditor.Account, h.amount.Currency)
 		x.pass("UltmtCdtr")
 		x.purpose(&m.Purpose)
 		if x.begin("RmtInf") {
@@ -45,5 +47,13 @@ func (m *InstitutionTransfer) fields(x *codec) {
 	if x.reading {
 		m.GroupLevel, m.MessageID, m.Created, m.SettleDate, m.ClrSysCode, m.ClrSysPrtry = h.groupLevel, h.messageID, h.created, h.settleDate, h.clrSysCode, h.clrSysPrtry
 		m.PaymentType, m.Amount, m.Instructing, m.Instructed = h.paymentType, h.amount, h.instructing, h.instructed
+	}
+}
+
+// institutionAccount is the account of a bank, in the currency of the payment.
+func (x *codec) institutionAccount(name string, a *payments.Account, payment payments.Currency) {
+	var currency payments.Currency
+	if x.accountIn(name, a, &currency); currency != "" && currency != payment {
+		x.fail(name, "model.currency", "the account is in another currency than the payment")
 	}
 }

@@ -40,6 +40,23 @@ func appendEscaped(dst []byte, s string, attribute bool) []byte {
 	return append(dst, s[at:]...)
 }
 
+// isPlainText reports whether v is printable ASCII without anything to escape.
+func isPlainText(v string) bool {
+	for i := range len(v) {
+		if !plainText[v[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+var plainText = func() (plain [256]bool) {
+	for c := byte(' '); c < 0x7f; c++ {
+		plain[c] = c != '<' && c != '&' && c != '>'
+	}
+	return plain
+}()
+
 // checkText says why v is no text of at most max characters, or "".
 func checkText(v string, max int) string {
 	n := 0
@@ -134,6 +151,8 @@ func (x *codec) timeOf(i uint32) time.Time {
 	return t
 }
 
+const noZone = "no zone"
+
 // parseTime reads a dateTime that the schema allows: YYYY-MM-DDThh:mm:ss, up to nine decimals, and Z or an offset, or neither if it
 // is in a local zone.
 func parseTime(v string, local *time.Location) (_ time.Time, why string) {
@@ -173,7 +192,7 @@ func parseTime(v string, local *time.Location) (_ time.Time, why string) {
 	case local != nil:
 		return time.Time{}, "a zone, where the rail writes local time without one"
 	case at == len(v):
-		return time.Time{}, "no zone"
+		return time.Time{}, noZone
 	case v[at:] == "-00:00":
 		return time.Time{}, "an unknown zone (-00:00)"
 	case v[at] == '+' || v[at] == '-':

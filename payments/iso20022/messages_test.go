@@ -24,7 +24,7 @@ var (
 	home     = Address{Street: "High Street", Building: "1", PostCode: "60532", Town: "Lisle", Region: "IL", Country: "US"}
 	company  = PartyID{BIC: "AAAADEFF", LEI: "5493001KJTIIGC8Y1R12", Other: "4711", Scheme: "CUST", Issuer: "register"}
 	person   = PartyID{Private: true, Other: "P-1", SchemePrtry: "card"}
-	payer    = Party{Name: must(payments.ParseName("Example Payer")), Address: home, Account: must(payments.ParseAccount("DE89370400440532013000")), Agent: bankA, ID: person}
+	payer    = Party{Name: must(payments.ParseName("Example Payer")), Address: home, Account: must(payments.ParseAccount("DE89370400440532013000")), Agent: bankA, ID: person, AccountCurrency: "EUR"}
 	shop     = Party{Name: must(payments.ParseName("Example Coffee")), Address: home, Account: must(payments.ParseAccount("FR1420041010050500013M02606")), Agent: bankB, ID: company}
 	asParty  = Actor{Identity: Identity{payer.Name, home, person}}
 	asAgent  = Actor{Agent: bankUS}
@@ -153,7 +153,7 @@ var examples = []Message{
 	with(fednowRequest, func(m *StatusRequest) { m.GroupLevel = true }),
 	&exampleReturn,
 	with(exampleReturn, func(m *Return) {
-		m.MsgDef, m.GroupLevel, m.Debtor.Account, m.Creditor.Account = ReturnV9, true, payments.Account{}, payments.Account{}
+		m.MsgDef, m.GroupLevel, m.Debtor.Account, m.Creditor.Account, m.Creditor.AccountCurrency = ReturnV9, true, payments.Account{}, payments.Account{}, ""
 	}),
 	&exampleRecall,
 	with(exampleRecall, func(m *Recall) { m.GroupLevel = true }),

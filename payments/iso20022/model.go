@@ -47,6 +47,8 @@ type Party struct {
 	Account payments.Account // IBAN, or Othr/Id
 	Agent   Agent
 	ID      PartyID
+
+	AccountCurrency payments.Currency // Ccy of the account, for one IBAN with several; empty if it is not said
 }
 
 // PartyID identifies an organisation (OrgId) or a person (PrvtId).
@@ -250,7 +252,7 @@ type InstitutionTransfer struct {
 // Institution is a bank as a debtor or creditor.
 type Institution struct {
 	Agent         Agent            // Dbtr or Cdtr
-	Account       payments.Account // optional
+	Account       payments.Account // optional; in the currency of the payment
 	Correspondent Agent            // DbtrAgt or CdtrAgt; zero if absent
 }
 

@@ -173,7 +173,7 @@ func (x *codec) originalDetails(d *OriginalDetails) {
 	x.remittance(&d.Remittance, &d.Reference)
 	x.pass("NclsdFile", "UltmtDbtr")
 	x.detailsParty("Dbtr", &d.Debtor)
-	x.account("DbtrAcct", &d.Debtor.Account, "")
+	x.account("DbtrAcct", &d.Debtor, "")
 	x.agent("DbtrAgt", &d.Debtor.Agent)
 	x.pass("DbtrAgtAcct")
 	x.informal = !demanded
@@ -185,7 +185,7 @@ func (x *codec) originalDetails(d *OriginalDetails) {
 	} else {
 		x.detailsParty("Cdtr", &d.Creditor)
 	}
-	x.account("CdtrAcct", &d.Creditor.Account, "")
+	x.account("CdtrAcct", &d.Creditor, "")
 	x.pass("UltmtCdtr")
 	x.purpose(&d.Purpose)
 	x.end()

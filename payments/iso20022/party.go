@@ -45,6 +45,10 @@ func (x *codec) headerAgent(name string, a *Agent) {
 // institution is FinInstnId with a BIC, or with a clearing system member id, not both. A member id is written if a system is named
 // or the id is no BIC. The check digit of a routing number is a rule of the rail.
 func (x *codec) institution(a *Agent) {
+	if !x.reading {
+		x.putInstitution(a)
+		return
+	}
 	if !x.begin("FinInstnId") {
 		return
 	}
@@ -52,44 +56,49 @@ func (x *codec) institution(a *Agent) {
 	if x.old() {
 		bic = "BIC"
 	}
-	if x.reading || a.System == "" && a.ID.IsBIC() {
-		x.bic(bic, &a.ID)
+	if c, ok := x.take(bic); ok {
+		a.ID = payments.AgentID(x.plainOf(c))
 	}
-	if x.reading && a.ID != "" && x.is("ClrSysMmbId") {
-		x.failAt(x.frames[x.depth-1].next, "model.agent", "both a BIC and a clearing system member id")
+	if a.ID != "" && x.is("ClrSysMmbId") {
+		x.failAt(x.levels[x.depth-1].next, "model.agent", "both a BIC and a clearing system member id")
 	}
-	if x.reading || a.System != "" || !a.ID.IsBIC() {
-		x.member(a)
+	if x.begin("ClrSysMmbId") {
+		x.onlyCode("ClrSysId", &a.System, 5)
+		x.code("MmbId", (*string)(&a.ID), 35)
+		if a.System == "" && a.ID.IsBIC() {
+			x.fail("", "model.agent", "a clearing system member id in the form of a BIC, without its system")
+		}
+		x.end()
 	}
 	x.pass("LEI", "Nm", "PstlAdr")
-	if x.reading && a.ID == "" && !x.is("Othr") && !x.informal {
+	if a.ID == "" && !x.is("Othr") && !x.informal {
 		x.fail("", "model.agent", "neither a BIC nor a clearing system member id")
 	}
 	x.end()
 }
 
-// bic is a BIC, which the schema has checked.
-func (x *codec) bic(name string, id *payments.AgentID) {
-	if !x.reading {
-		x.raw(name, string(*id))
-	} else if c, ok := x.take(name); ok {
-		*id = payments.AgentID(x.plainOf(c))
-	}
-}
-
-func (x *codec) member(a *Agent) {
-	if !x.begin("ClrSysMmbId") {
+// putInstitution writes FinInstnId. A payment has four or more of them, so that they are written in few pieces.
+func (x *codec) putInstitution(a *Agent) {
+	const path = "FinInstnId/ClrSysMmbId/"
+	switch {
+	case a.System != "":
+		x.checkCode(path+"ClrSysId/Cd", a.System, 5)
+		x.b = append(append(x.b, "<FinInstnId><ClrSysMmbId><ClrSysId><Cd>"...), a.System...)
+		x.b = append(x.b, "</Cd></ClrSysId><MmbId>"...)
+	case a.ID.IsBIC() && x.old():
+		x.b = append(append(append(x.b, "<FinInstnId><BIC>"...), a.ID...), "</BIC></FinInstnId>"...)
 		return
+	case a.ID.IsBIC():
+		x.b = append(append(append(x.b, "<FinInstnId><BICFI>"...), a.ID...), "</BICFI></FinInstnId>"...)
+		return
+	default:
+		x.b = append(x.b, "<FinInstnId><ClrSysMmbId><MmbId>"...)
 	}
-	x.onlyCode("ClrSysId", &a.System, 5)
-	if !x.reading && a.ID == "" {
-		x.missing("MmbId")
+	if a.ID == "" {
+		x.missing(path + "MmbId")
 	}
-	x.code("MmbId", (*string)(&a.ID), 35)
-	if x.reading && a.System == "" && a.ID.IsBIC() {
-		x.fail("", "model.agent", "a clearing system member id in the form of a BIC, without its system")
-	}
-	x.end()
+	x.checkCode(path+"MmbId", string(a.ID), 35)
+	x.b = append(append(x.b, a.ID...), "</MmbId></ClrSysMmbId></FinInstnId>"...)
 }
 
 // party is a debtor or creditor as a PartyIdentification; it is written even if it is empty.
@@ -103,6 +112,14 @@ func (x *codec) party(name string, p *Party) {
 // someone is a party that is not demanded.
 func (x *codec) someone(name string, p *Identity) {
 	if x.begin(name) {
+		x.identity(&p.Name, &p.Address, &p.ID)
+		x.end()
+	}
+}
+
+// initiator is InitgPty, which the schema demands, though it may be empty.
+func (x *codec) initiator(p *Identity) {
+	if x.always("InitgPty") {
 		x.identity(&p.Name, &p.Address, &p.ID)
 		x.end()
 	}
@@ -190,6 +207,7 @@ func (x *codec) partyID(id *PartyID) {
 	if !x.reading && *id == (PartyID{}) || !x.begin("Id") {
 		return
 	}
+	x.validate = true
 	if (x.reading || !id.Private) && x.begin("OrgId") {
 		bic := "AnyBIC"
 		if x.old() {
@@ -223,10 +241,25 @@ func (x *codec) other(id *PartyID) {
 	x.pass("Othr")
 }
 
-// account is a CashAccount: an IBAN, with right check digits, or another account number without scheme or issuer. An account in
-// another currency than that of the payment is refused. Passed over: Tp, Nm, Prxy.
-func (x *codec) account(name string, a *payments.Account, currency payments.Currency) {
-	if !x.reading && *a == (payments.Account{}) || !x.begin(name) {
+// account is the account of a party, perhaps with its currency. Between banks an account in another currency than that of the payment
+// is refused, which must be known then.
+func (x *codec) account(name string, p *Party, payment payments.Currency) {
+	x.accountIn(name, &p.Account, &p.AccountCurrency)
+	if payment != "" && p.AccountCurrency != "" && p.AccountCurrency != payment {
+		x.fail(name, "model.currency", "the account is in another currency than the payment")
+	}
+}
+
+// accountIn is a CashAccount: an IBAN, with right check digits, or another account number without scheme or issuer. Passed over: Tp,
+// Nm, Prxy.
+func (x *codec) accountIn(name string, a *payments.Account, currency *payments.Currency) {
+	if !x.reading && *a == (payments.Account{}) {
+		if *currency != "" {
+			x.fail(name, "model.missing", "a currency without an account")
+		}
+		return
+	}
+	if !x.begin(name) {
 		return
 	}
 	if x.begin("Id") {
@@ -238,10 +271,9 @@ func (x *codec) account(name string, a *payments.Account, currency payments.Curr
 		x.end()
 	}
 	x.pass("Tp")
-	if x.reading {
-		if c, ok := x.take("Ccy"); ok && x.plainOf(c) != string(currency) && currency != "" {
-			x.failAt(c, "model.currency", "the account is in another currency than the payment")
-		}
+	x.currency("Ccy", currency)
+	if x.reading && x.informal && *a == (payments.Account{}) {
+		*currency = ""
 	}
 	x.pass("Nm", "Prxy")
 	x.end()

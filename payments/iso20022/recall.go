@@ -47,7 +47,7 @@ func (m *Recall) fields(x *codec) {
 		}
 		x.end()
 		if x.reading && x.is("Undrlyg") {
-			x.failAt(x.frames[x.depth-1].next, "model.transactions", "a second transaction")
+			x.failAt(x.levels[x.depth-1].next, "model.transactions", "a second transaction")
 		}
 	}
 	x.supplementary(&m.Supplementary.Message)
@@ -67,6 +67,7 @@ func (m *Recall) transaction(x *codec) {
 		return
 	}
 	o := &m.Original
+	x.noPlace("OrgnlPmtInfId", o.PaymentInfoID != "")
 	x.id("CxlId", &m.CancellationID, 35)
 	x.pass("Case")
 	if x.reading || !m.GroupLevel {
@@ -112,9 +113,7 @@ func (m *Recall) instruction(x *codec) {
 	} else {
 		x.missing("TxInf")
 	}
-	if !x.reading && (m.Assigner != (Agent{}) || m.Assignee != (Agent{})) {
-		x.fail("Assgnr", "model.element", "camt.055 has no place for the agents of the transaction")
-	}
+	x.noPlace("Assgnr", m.Assigner != (Agent{}) || m.Assignee != (Agent{}))
 	x.endTransaction("OrgnlPmtInfAndCxl")
 }
 
@@ -217,9 +216,9 @@ func (m *Resolution) instruction(x *codec) {
 		x.originalDetails(&m.Details)
 		x.endTransaction("TxInfAndSts")
 	}
-	if !x.reading && (o.TransactionID != "" || m.Returned != (payments.Amount{}) || m.Settled != "" || m.ReturnRef != (ReturnReference{}) || m.Assigner != (Actor{}) || m.Assignee != (Actor{})) {
-		x.fail("", "model.element", "the answer about an instruction has no place for what banks tell each other")
-	}
+	x.noPlace("OrgnlTxId", o.TransactionID != "")
+	x.noPlace("RsltnRltdInf", m.Returned != (payments.Amount{}) || m.Settled != "" || m.ReturnRef != (ReturnReference{}))
+	x.noPlace("Assgnr", m.Assigner != (Actor{}) || m.Assignee != (Actor{}))
 	x.endTransaction("OrgnlPmtInfAndSts")
 }
 

@@ -1,5 +1,7 @@
 package iso20022
 
+import "github.com/parleypay/parley/payments"
+
 var (
 	paymentRequests = family{root: "Document", defs: []string{PaymentRequestV7}, bodies: []string{"CdtrPmtActvtnReq"}, make: func() Message { return new(PaymentRequest) }}
 	requestAnswers  = family{root: "Document", defs: []string{RequestAnswerV7}, bodies: []string{"CdtrPmtActvtnReqStsRpt"}, make: func() Message { return new(RequestAnswer) }}
@@ -27,9 +29,7 @@ func (m *PaymentRequest) fields(x *codec) {
 		if x.reading {
 			s.control, _ = x.take("CtrlSum")
 		}
-		x.always("InitgPty")
-		x.identity(&m.Initiator.Name, &m.Initiator.Address, &m.Initiator.ID)
-		x.end()
+		x.initiator(&m.Initiator)
 		x.end()
 	}
 	if x.transaction("PmtInf") {
@@ -40,7 +40,7 @@ func (m *PaymentRequest) fields(x *codec) {
 		x.moment("XpryDt", &m.Expiry)
 		x.conditions(&m.Conditions)
 		x.party("Dbtr", &m.Debtor)
-		x.account("DbtrAcct", &m.Debtor.Account, "") // it may be in another currency than the amount
+		x.account("DbtrAcct", &m.Debtor, "") // it may be in another currency than the amount
 		x.requiredAgent("DbtrAgt", &m.Debtor.Agent)
 		x.pass("UltmtDbtr")
 		if x.reading {
@@ -79,7 +79,7 @@ func (m *PaymentRequest) transaction(x *codec, s sums) {
 	x.pass("UltmtDbtr")
 	x.requiredAgent("CdtrAgt", &m.Creditor.Agent)
 	x.party("Cdtr", &m.Creditor)
-	x.account("CdtrAcct", &m.Creditor.Account, m.Amount.Currency)
+	x.account("CdtrAcct", &m.Creditor, m.Amount.Currency)
 	x.pass("UltmtCdtr")
 	x.purpose(&m.Purpose)
 	x.pass("RltdRmtInf")
@@ -120,9 +120,7 @@ func (m *RequestAnswer) fields(x *codec) {
 	if x.begin("GrpHdr") {
 		x.required("MsgId", &m.MessageID)
 		x.requiredTime("CreDtTm", &m.Created)
-		x.always("InitgPty")
-		x.identity(&m.Initiator.Name, &m.Initiator.Address, &m.Initiator.ID)
-		x.end()
+		x.initiator(&m.Initiator)
 		x.agent("DbtrAgt", &m.Debtor)
 		x.agent("CdtrAgt", &m.Creditor)
 		x.end()
@@ -160,6 +158,7 @@ func (m *RequestAnswer) fields(x *codec) {
 
 func (m *RequestAnswer) transaction(x *codec, instruction bool) {
 	o := &m.Original
+	x.noPlace("OrgnlTxId", o.TransactionID != "" || o.Amount != (payments.Amount{}) || o.Date != "")
 	x.id("StsId", &m.StatusID, 35)
 	x.id("OrgnlInstrId", &o.InstructionID, 35)
 	x.endToEnd("OrgnlEndToEndId", &o.EndToEndID)

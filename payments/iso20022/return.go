@@ -58,6 +58,7 @@ func (m *Return) fields(x *codec) {
 
 func (m *Return) transaction(x *codec, s sums) {
 	o := &m.Original
+	x.noPlace("OrgnlPmtInfId", o.PaymentInfoID != "")
 	x.id("RtrId", &m.ReturnID, 35)
 	x.originalGroup("OrgnlGrpInf", o)
 	x.originalIDs(o)
@@ -94,21 +95,20 @@ func (m *Return) chain(x *codec) {
 		return
 	}
 	accounts := x.def != ReturnV9
-	if none := (payments.Account{}); !accounts && (m.Debtor.Account != none || m.Creditor.Account != none) {
-		x.fail("", "model.account", "pacs.004.001.09 has no place for the accounts")
-	}
+	none := payments.Account{}
+	x.noPlace("DbtrAcct", !accounts && (m.Debtor.Account != none || m.Creditor.Account != none || m.Debtor.AccountCurrency+m.Creditor.AccountCurrency != ""))
 	currency := m.Amount.Currency
 	x.pass("UltmtDbtr")
 	x.partyChoice("Dbtr", &m.Debtor)
 	if accounts {
-		x.account("DbtrAcct", &m.Debtor.Account, currency)
+		x.account("DbtrAcct", &m.Debtor, currency)
 	}
 	x.pass("InitgPty")
 	x.agent("DbtrAgt", &m.Debtor.Agent)
 	x.agent("CdtrAgt", &m.Creditor.Agent)
 	x.partyChoice("Cdtr", &m.Creditor)
 	if accounts {
-		x.account("CdtrAcct", &m.Creditor.Account, currency)
+		x.account("CdtrAcct", &m.Creditor, currency)
 	}
 	x.pass("UltmtCdtr")
 	x.end()

@@ -14,6 +14,7 @@ type tree struct {
 	names    []byte    // what uris are slices of
 	from     place     // where the document's text begins in src
 	last     place     // that position found last
+	settled  []place   // in a stream: where the elements of the spine began whose start tags have moved to the front of src
 }
 
 // node is one element.
@@ -84,9 +85,10 @@ func (t *tree) attributes(i uint32) []attr {
 // scanner fills a tree from bytes.
 type scanner struct {
 	*tree
-	limits Limits
-	pos    int
-	fault  *Fault
+	limits    Limits
+	pos       int
+	forgotten int // elements read that nodes holds no longer
+	fault     *Fault
 }
 
 // scan reads src strictly as UTF-8 XML 1.0 with namespaces. It refuses everything a payment message does not need: a DOCTYPE,
@@ -114,7 +116,7 @@ func (t *tree) reset(src []byte) {
 	t.uris = append(t.uris[:0], nil, xmlNamespaceBytes)
 	t.bindings, t.scope, t.open = append(t.bindings[:0], binding{}, binding{ns: uriXML}), t.scope[:0], t.open[:0]
 	t.from = place{line: 1, col: 1}
-	t.last = t.from
+	t.last, t.settled = t.from, t.settled[:0]
 }
 
 // fail records the fault and returns false.
@@ -166,6 +168,8 @@ func (s *scanner) prolog() bool {
 			return s.fail(s.pos, "xml.doctype", "document type declarations are not accepted")
 		case s.has("<?"):
 			return s.fail(s.pos, "xml.instruction", "processing instructions are not accepted")
+		case s.pos+1 == len(s.src):
+			return s.fail(s.pos, "xml.root", "no element")
 		case s.src[s.pos] == '<':
 			return true
 		default:
@@ -364,7 +368,11 @@ func (s *scanner) endTag() bool {
 	tag := s.src[n.start+1 : n.nameEnd] // with its prefix
 	at := s.pos
 	s.pos += 2
-	if len(s.src)-s.pos < len(tag) || !bytes.Equal(s.src[s.pos:s.pos+len(tag)], tag) {
+	if len(s.src)-s.pos < len(tag) {
+		s.pos = len(s.src)
+		return s.fail(at, "xml.nesting", "end tag does not match the open element")
+	}
+	if !bytes.Equal(s.src[s.pos:s.pos+len(tag)], tag) {
 		return s.fail(at, "xml.nesting", "end tag does not match the open element")
 	}
 	s.pos += len(tag)

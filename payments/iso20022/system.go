@@ -113,7 +113,7 @@ func (m *EventReceipt) fields(x *codec) {
 	if m.Event == nil && x.reading && x.is("AckDtls") {
 		m.Event = new(SystemEvent)
 	}
-	if m.Event != nil && x.begin("AckDtls") {
+	if m.Event != nil && x.always("AckDtls") {
 		x.event(m.Event)
 		x.end()
 	}

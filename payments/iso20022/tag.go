@@ -11,7 +11,7 @@ func (s *scanner) startTag() bool {
 	switch {
 	case len(s.open) >= s.limits.Depth:
 		return s.fail(at, "xml.depth", "elements are nested deeper than the limit")
-	case len(s.nodes) >= s.limits.Elements:
+	case len(s.nodes)+s.forgotten >= s.limits.Elements:
 		return s.fail(at, "xml.elements", "more elements than the limit")
 	}
 	s.pos++

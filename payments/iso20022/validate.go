@@ -2,6 +2,8 @@ package iso20022
 
 import (
 	"bytes"
+	"cmp"
+	"slices"
 	"sync"
 )
 
@@ -46,7 +48,13 @@ func (l Limits) ValidateAll(doc []byte) []Fault {
 	}
 	v := validator{tables: &isoTables, tree: t, most: l.withDefaults().Faults}
 	v.document()
-	return v.faults
+	return inOrder(v.faults)
+}
+
+// inOrder sorts faults by where they are.
+func inOrder(faults []Fault) []Fault {
+	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col)) })
+	return faults
 }
 
 // validate returns the first fault of a scanned document, nil if it is valid.
@@ -61,11 +69,13 @@ func (t *tables) validate(doc *tree) *Fault {
 
 type validator struct {
 	*tables
-	tree   *tree
-	schema *schemaDef
-	ns     uint16 // the schema's namespace in tree.uris
-	most   int    // how many faults to report; with 1 the validator stops at the first
-	faults []Fault
+	tree    *tree
+	schema  *schemaDef
+	ns      uint16 // the schema's namespace in tree.uris
+	most    int    // how many faults to report; with 1 the validator stops at the first
+	wrapped bool   // messages may stand in a wrapper of another namespace
+	faults  []Fault
+	found   []*schemaDef // if wrapped: of the messages found
 }
 
 // done reports whether enough faults have been found.
@@ -87,79 +97,165 @@ func (v *validator) failAt(i uint32, rule, text string) {
 }
 
 func (v *validator) document() {
-	if typ, ok := v.root(); ok {
-		v.element(0, typ)
-	}
+	root := frame{mode: modeRoot}
+	v.element(&root, 0, 0)
+	v.leave(&root, 0)
 }
 
-// root finds the schema of the root element and returns its type.
-func (v *validator) root() (typ uint16, ok bool) {
-	s := v.tables.schema(v.tree.uri(0))
-	switch {
-	case s == nil:
-		v.failAt(0, "schema.unknown", "no schema for the namespace of the root element")
-	case s.root != string(v.tree.name(0)):
-		v.failAt(0, "schema.root", "the root element is not "+s.root)
-	default:
-		v.schema, v.ns = s, v.tree.nodes[0].ns
-		return s.typ, true
-	}
-	return 0, false
-}
-
-// element validates element i, whose name and place are right, with all it holds.
-func (v *validator) element(i uint32, typ uint16) {
-	t := &v.types[typ]
-	v.attributes(i, t)
-	if v.done() {
-		return
-	}
-	if t.kind == kindSimple || t.kind == kindExtension {
-		if !v.tree.isLeaf(i) {
-			v.failAt(i+1, "schema.element", "an element where only text may stand")
-			return
-		}
-		v.value(i, t)
-		return
-	}
-	v.noText(i)
-	p := content{def: t}
-	end := v.tree.next(i)
-	for c := i + 1; c < end && !v.done(); c = v.tree.next(c) {
-		v.child(&p, i, c)
-	}
-	v.finish(&p, i)
-}
-
-// noText checks that no text stands between the elements of i.
-func (v *validator) noText(i uint32) {
-	if v.tree.nodes[i].flags&hasText != 0 {
-		v.failAt(i, "schema.text", "text where only elements may stand")
-	}
-}
-
-// content is how far the children of an element have been matched with its type.
-type content struct {
+// frame is how far an element has been validated: what it is, and how far its children have been matched with its type.
+type frame struct {
 	def  *typeDef
 	k    int      // particle in hand; a choice has one
 	n    uint32   // how often it was met
-	of   *elemDef // the element that it is, if it was met
+	mode mode     //
+	of   *elemDef // the element that the particle in hand is, if it was met
 	last *elemDef // the element met last
 	seen uint64   // particles met, by index; no type has more than 64
 }
 
-// child validates element c, the next child of i.
-func (v *validator) child(p *content, i, c uint32) {
-	if p.def.kind == kindAny {
-		v.anyChild(p, c)
-	} else if e := v.place(p, i, c); e != nil {
-		v.element(c, e.typ)
+// mode is how an element's children are looked at.
+type mode uint8
+
+const (
+	modeSkipped  mode = iota // not at all: it was refused, or the schema says skip
+	modeValue                // there are none: only text
+	modeElements             // they are matched with the type
+	modeAny                  // one element of any kind
+	modeLax                  // inside such: the schema's root element is validated wherever it stands
+	modeWrapper              // the element belongs to no schema, messages may stand in it
+	modeRoot                 // the document itself
+)
+
+// element validates c, the next child of i, with all it holds.
+func (v *validator) element(parent *frame, i, c uint32) {
+	var f frame
+	v.enter(&f, parent, i, c)
+	if f.mode == modeSkipped {
+		return
+	}
+	end := v.tree.next(c)
+	for d := c + 1; d < end && !v.done(); d = v.tree.next(d) {
+		v.element(&f, c, d)
+	}
+	v.leave(&f, c)
+}
+
+// enter begins with c, the next child of i: whether it may stand there, as what, and with these attributes.
+func (v *validator) enter(f, parent *frame, i, c uint32) {
+	switch parent.mode {
+	case modeElements:
+		if e := v.place(parent, i, c); e != nil {
+			v.typed(f, c, e.typ)
+		}
+	case modeValue:
+		v.failAt(c, "schema.element", "an element where only text may stand")
+		parent.mode = modeSkipped
+	case modeAny:
+		parent.n++
+		switch {
+		case parent.n > 1:
+			v.failAt(c, "schema.repeated", "more than one element")
+		case parent.def.namespace != "##any" && parent.def.namespace != string(v.tree.uri(c)):
+			v.failAt(c, "schema.namespace", "the element belongs to a foreign namespace")
+		case !parent.def.skip:
+			v.lax(f, c)
+		}
+	case modeLax:
+		v.lax(f, c)
+	case modeRoot, modeWrapper:
+		v.message(f, parent, i, c)
+	}
+}
+
+// leave ends element i, whose children have all been seen.
+func (v *validator) leave(f *frame, i uint32) {
+	if v.done() {
+		return
+	}
+	switch f.mode {
+	case modeValue:
+		if rule, text := v.facets[f.def.facets].checkText(v.tables, v.tree.text(i)); rule != "" {
+			v.fail(i, v.tree.nodes[i].textAt, "", rule, text)
+		}
+	case modeElements, modeAny:
+		if v.tree.nodes[i].flags&hasText != 0 {
+			v.failAt(i, "schema.text", "text where only elements may stand")
+		}
+		v.finish(f, i)
+	case modeRoot:
+		if v.wrapped && len(v.found) == 0 && len(v.faults) == 0 {
+			v.failAt(0, "schema.unknown", "no schema for the namespace of the root element, and no message in it")
+		}
+	}
+}
+
+// typed begins with element i of that type.
+func (v *validator) typed(f *frame, i uint32, typ uint16) {
+	t := &v.types[typ]
+	f.def = t
+	switch t.kind {
+	case kindSimple, kindExtension:
+		f.mode = modeValue
+	case kindAny:
+		f.mode = modeAny
+	default:
+		f.mode = modeElements
+	}
+	if v.tree.nodes[i].attrs > 0 || t.kind == kindExtension {
+		v.attributes(i, t)
+	}
+}
+
+// message begins with an element that no type has placed: the root of the document, or something in a wrapper. A message is its schema's
+// root element, or the element of the wrapper that stands for it: then that holds what the root element would.
+func (v *validator) message(f, parent *frame, i, c uint32) {
+	s := v.tables.schema(v.tree.uri(c))
+	parent.n++
+	switch {
+	case s != nil && s.root == string(v.tree.name(c)):
+		v.begin(s, c)
+		v.typed(f, c, s.typ)
+	case s != nil && parent.mode == modeWrapper && parent.n == 1:
+		v.begin(s, c)
+		*parent = frame{mode: modeElements, def: &v.types[s.typ]}
+		v.enter(f, parent, i, c)
+	case s != nil:
+		v.failAt(c, "schema.root", "the root element is not "+s.root)
+	case !v.wrapped:
+		v.failAt(c, "schema.unknown", "no schema for the namespace of the root element")
+	case bytes.HasPrefix(v.tree.uri(c), []byte(namespacePrefix)):
+		v.failAt(c, "schema.unknown", "no schema for the namespace of this message")
+	default:
+		f.mode = modeWrapper
+	}
+}
+
+// begin notes the schema of the message that element i belongs to.
+func (v *validator) begin(s *schemaDef, i uint32) {
+	v.schema, v.ns = s, v.tree.nodes[i].ns
+	if v.wrapped {
+		v.found = append(v.found, s)
+	}
+}
+
+// lax begins with an element inside xsd:any with processContents lax: what the schema declares for all to use is validated, which is the
+// root element of the message itself.
+func (v *validator) lax(f *frame, i uint32) {
+	if v.tree.nodes[i].ns == v.ns && string(v.tree.name(i)) == v.schema.root {
+		v.typed(f, i, v.schema.typ)
+		return
+	}
+	f.mode = modeLax
+	for _, a := range v.tree.attributes(i) {
+		if string(v.tree.uris[a.ns]) == xsiNamespace && string(v.tree.src[a.nameAt:a.nameEnd]) == "type" {
+			v.failAt(i, "schema.type", "xsi:type in foreign content")
+		}
 	}
 }
 
 // place finds which element of the type the next child is, and reports what is missing before it. If it may not stand there it reports
 // that, and returns nil.
-func (v *validator) place(p *content, i, c uint32) *elemDef {
+func (v *validator) place(p *frame, i, c uint32) *elemDef {
 	if v.all() && !v.expectedFrom(c, p) {
 		v.unexpected(p, c)
 		return nil
@@ -196,7 +292,7 @@ func (v *validator) place(p *content, i, c uint32) *elemDef {
 	return nil
 }
 
-func (p *content) next() { p.k, p.n, p.of = p.k+1, 0, nil }
+func (p *frame) next() { p.k, p.n, p.of = p.k+1, 0, nil }
 
 // particles returns how many elements, or choices, follow each other in the type.
 func (t *typeDef) particles() int {
@@ -255,7 +351,7 @@ func (v *validator) mayLack(t *typeDef, k int) bool {
 }
 
 // expectedFrom reports whether element c may stand at the particle in hand or later: then it is not itself the fault.
-func (v *validator) expectedFrom(c uint32, p *content) bool {
+func (v *validator) expectedFrom(c uint32, p *frame) bool {
 	k := p.k
 	if p.of != nil {
 		if v.matches(c, p.of) && (p.of.max == 0 || p.n < uint32(p.of.max)) {
@@ -272,7 +368,7 @@ func (v *validator) expectedFrom(c uint32, p *content) bool {
 }
 
 // finish reports what is missing at the end of element i.
-func (v *validator) finish(p *content, i uint32) {
+func (v *validator) finish(p *frame, i uint32) {
 	if p.of != nil {
 		p.next()
 	}
@@ -284,7 +380,7 @@ func (v *validator) finish(p *content, i uint32) {
 }
 
 // missing reports that the particle in hand is not there.
-func (v *validator) missing(p *content, i, at uint32) {
+func (v *validator) missing(p *frame, i, at uint32) {
 	switch {
 	case p.def.kind == kindAny:
 		v.fail(i, at, "", "schema.missing", "an element is missing here")
@@ -296,7 +392,7 @@ func (v *validator) missing(p *content, i, at uint32) {
 }
 
 // unexpected reports an element that cannot stand where it does, and says why.
-func (v *validator) unexpected(p *content, c uint32) {
+func (v *validator) unexpected(p *frame, c uint32) {
 	if v.tree.nodes[c].ns != v.ns {
 		v.failAt(c, "schema.namespace", "the element belongs to a foreign namespace")
 		return
@@ -372,50 +468,5 @@ func (t *tree) uriOf(i uint32, prefix []byte) []byte {
 			return nil
 		}
 		i = t.nodes[i].parent
-	}
-}
-
-// anyChild validates a child where one element of any kind may stand. Unless the schema says skip, what it knows is validated
-// (processContents lax): that is the root element of the message itself, at any depth.
-func (v *validator) anyChild(p *content, c uint32) {
-	p.n++
-	switch {
-	case p.n > 1:
-		v.failAt(c, "schema.repeated", "more than one element")
-	case p.def.namespace != "##any" && p.def.namespace != string(v.tree.uri(c)):
-		v.failAt(c, "schema.namespace", "the element belongs to a foreign namespace")
-	case !p.def.skip:
-		v.lax(c)
-	}
-}
-
-func (v *validator) lax(c uint32) {
-	if v.isRoot(c) {
-		v.element(c, v.schema.typ)
-		return
-	}
-	v.laxAttributes(c)
-	for d := c + 1; d < v.tree.next(c) && !v.done(); d = v.tree.next(d) {
-		v.lax(d)
-	}
-}
-
-// isRoot reports whether element c is the one that the schema declares for all to use.
-func (v *validator) isRoot(c uint32) bool {
-	return v.tree.nodes[c].ns == v.ns && string(v.tree.name(c)) == v.schema.root
-}
-
-func (v *validator) laxAttributes(c uint32) {
-	for _, a := range v.tree.attributes(c) {
-		if string(v.tree.uris[a.ns]) == xsiNamespace && string(v.tree.src[a.nameAt:a.nameEnd]) == "type" {
-			v.failAt(c, "schema.type", "xsi:type in foreign content")
-		}
-	}
-}
-
-// value checks the text of element i.
-func (v *validator) value(i uint32, t *typeDef) {
-	if rule, text := v.facets[t.facets].checkText(v.tables, v.tree.text(i)); rule != "" {
-		v.fail(i, v.tree.nodes[i].textAt, "", rule, text)
 	}
 }

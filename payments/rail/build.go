@@ -43,8 +43,8 @@ func Suffix(parts ...string) string {
 	return string(b)
 }
 
-// MessageID makes the id of a message from its sender, day (UTC) and suffix: CCYYMMDD, 9 characters of the participant (the first
-// 8 of a BIC) and the suffix, which fits FedNow's pattern and Max35Text.
+// MessageID makes the id of a message from its sender, day and suffix, as the rail wants it; by default CCYYMMDD, 9 characters of the
+// participant (the first 8 of a BIC) and the suffix, which fits FedNow's pattern and Max35Text.
 func (p *Profile) MessageID(participant payments.AgentID, now time.Time, suffix string) (string, error) {
 	if len(suffix) < 1 || len(suffix) > 18 {
 		return "", errors.New("rail: message id suffix must have 1 to 18 characters")
@@ -54,11 +54,15 @@ func (p *Profile) MessageID(participant payments.AgentID, now time.Time, suffix 
 			return "", errors.New("rail: message id suffix must be letters and digits")
 		}
 	}
+	day := p.Zone.In(now)
+	if p.ids.message != nil {
+		return p.ids.message(participant, day, suffix), nil
+	}
 	id := string(participant)
 	if participant.IsBIC() {
 		id = id[:8]
 	}
-	return now.UTC().Format("20060102") + id + suffix, nil
+	return day.Format("20060102") + id + suffix, nil
 }
 
 // time cuts t to what the rail writes, in UTC.
@@ -71,6 +75,9 @@ func (p *Profile) time(t time.Time) time.Time {
 
 // NewHeader returns the header of a message of that definition and id.
 func (p *Profile) NewHeader(from, to payments.AgentID, msgDef, id string, now time.Time) iso20022.Header {
+	if p.ids.header != nil {
+		id = p.ids.header(id)
+	}
 	return iso20022.Header{
 		Version: p.HeaderVersion, From: from, To: to, BizMsgID: id, MsgDef: msgDef,
 		Registry: p.Registry, PracticeID: p.PracticeID, Created: p.time(now),
@@ -87,10 +94,10 @@ func (p *Profile) NewTransfer(in TransferInput) (*Message, error) {
 	now := p.time(in.Now)
 	t := &iso20022.CreditTransfer{
 		GroupLevel: p.GroupLevel,
-		MessageID:  id, Created: now, SettleDate: now.Format(time.DateOnly),
+		MessageID:  id, Created: now,
 		ClrSysCode: p.ClrSysCode, ClrSysPrtr: p.ClrSysPrtr,
 		EndToEndID: in.EndToEndID, UETR: in.UETR,
-		ServiceLevel: p.ServiceLevel, LocalCode: p.LocalCode, LocalPrtry: p.LocalPrtry, CategoryPrtry: in.Category,
+		ServiceLevel: p.ServiceLevel, LocalCode: p.LocalCode, CategoryPrtry: in.Category,
 		Amount: in.Amount, ChargeBearer: p.ChargeBearer,
 		Instructing: p.Agent(in.Participant), Instructed: p.Agent(in.Creditor.Agent.ID),
 		Purpose: in.Purpose, Remittance: in.Remittance, Reference: in.Reference,
@@ -101,8 +108,17 @@ func (p *Profile) NewTransfer(in TransferInput) (*Message, error) {
 	if t.Creditor, err = p.party(in.Creditor); err != nil {
 		return nil, fmt.Errorf("rail: creditor: %w", err)
 	}
+	if p.SettleDateRequired {
+		t.SettleDate = p.Zone.In(now).Format(time.DateOnly)
+	}
+	if len(p.LocalPrtry) > 0 {
+		t.LocalPrtry = p.LocalPrtry[0]
+	}
 	if in.Category == "" && len(p.Categories) > 0 {
 		t.CategoryPrtry = p.Categories[0]
+	}
+	if len(p.Purposes) > 0 && !contains(p.Purposes, t.Purpose) {
+		t.Purpose = p.Purposes[0]
 	}
 	if p.TransactionIDRequired {
 		t.TransactionID = id
@@ -110,12 +126,24 @@ func (p *Profile) NewTransfer(in TransferInput) (*Message, error) {
 	if p.AcceptanceTimeRequired {
 		t.AcceptanceTime = now
 	}
-	if t.Reference != "" && t.Remittance != "" {
+	if t.Reference != "" {
 		t.Remittance = ""
+	}
+	if p.PlainReference && t.Reference != "" {
+		t.Remittance, t.Reference = t.Reference, ""
+	}
+	if p.NoUETR {
+		t.UETR = ""
+	}
+	if p.NoCreditorName {
+		t.Creditor.Name = payments.Name{}
+	}
+	if p.ids.transfer != nil {
+		p.ids.transfer(t, &in, p.Zone.In(now))
 	}
 	t.Remittance, _ = p.Text(t.Remittance)
 	m := &Message{Header: p.NewHeader(in.Participant, p.Service, MsgTransfer, id, now), Transfer: t}
-	if err := p.Check(m, ToService); err != nil {
+	if err := p.CheckMessage(m, ToService); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -124,10 +152,13 @@ func (p *Profile) NewTransfer(in TransferInput) (*Message, error) {
 // party returns x in the rail's characters, its agent as the rail writes it.
 func (p *Profile) party(x iso20022.Party) (iso20022.Party, error) {
 	x.Agent = p.Agent(x.Agent.ID)
+	if p.NoAddress {
+		x.Address = iso20022.Address{}
+	}
 	for _, s := range []*string{&x.Address.Street, &x.Address.Building, &x.Address.PostCode, &x.Address.Town, &x.Address.Region} {
 		*s, _ = p.Text(*s)
 	}
-	if s, same := p.Text(x.Name.Reveal()); !same {
+	if s, changes := p.Text(x.Name.Reveal()); changes != nil {
 		var err error
 		if x.Name, err = payments.ParseName(s); err != nil {
 			return x, err
@@ -158,7 +189,7 @@ func (p *Profile) NewAnswer(to *Message, in AnswerInput) (*Message, error) {
 	s.Status, s.Reason = in.Status, in.Reason
 	s.Instructing, s.Instructed = p.Agent(in.Participant), p.Agent(p.Service)
 	m := &Message{Header: p.NewHeader(in.Participant, p.Service, MsgStatus, id, in.Now), Status: s}
-	if err := p.Check(m, ToService); err != nil {
+	if err := p.CheckMessage(m, ToService); err != nil {
 		return nil, err
 	}
 	return m, nil
@@ -166,12 +197,31 @@ func (p *Profile) NewAnswer(to *Message, in AnswerInput) (*Message, error) {
 
 // NewReport returns a status report about t that names the original; status, reason and agents are the caller's to set.
 func (p *Profile) NewReport(t *iso20022.CreditTransfer, id string, now time.Time) *iso20022.StatusReport {
-	return &iso20022.StatusReport{
+	s := &iso20022.StatusReport{
 		GroupLevel: p.GroupLevel,
 		MessageID:  id, Created: p.time(now),
 		OriginalMessageID: t.MessageID, OriginalMsgName: MsgTransfer, OriginalCreated: t.Created,
 		OriginalInstruction: t.InstructionID, OriginalEndToEnd: t.EndToEndID, OriginalTransaction: t.TransactionID, OriginalUETR: t.UETR,
 	}
+	if p.OriginalByEndToEnd {
+		s.OriginalMessageID, s.OriginalMsgName, s.OriginalCreated, s.OriginalTransaction = "", "", time.Time{}, ""
+		s.OriginalInstruction = string(t.EndToEndID)
+	}
+	return s
+}
+
+// Duplicate returns the transfer m marked as sent before (CpyDplct DUPL), with nothing else changed, for a rail that wants this when no
+// answer came. It fails on every other rail.
+func (p *Profile) Duplicate(m *Message) (*Message, error) {
+	if p.Recovery != ResendMarked {
+		return nil, fmt.Errorf("rail: %s is not sent a transfer again with a mark: %s", p.Name, p.Recovery)
+	}
+	if m == nil || m.Transfer == nil {
+		return nil, errors.New("rail: only a pacs.008 is sent again")
+	}
+	c := &Message{Header: m.Header, Transfer: m.Transfer}
+	c.Header.CpyDplct = "DUPL"
+	return c, nil
 }
 
 // ErrTooOld means that the rail takes no enquiry about a payment that old.
@@ -182,6 +232,9 @@ var ErrTooOld = errors.New("rail: the payment is too old for an enquiry")
 func (p *Profile) NewEnquiry(orig *iso20022.CreditTransfer, participant payments.AgentID, now time.Time, suffix string) (*Message, error) {
 	if orig == nil {
 		return nil, errors.New("rail: an enquiry needs the pacs.008 it asks about")
+	}
+	if p.Recovery != Ask {
+		return nil, fmt.Errorf("rail: %s is not asked: %s", p.Name, p.Recovery)
 	}
 	if now.Before(orig.Created.Add(p.AnswerTimeout)) {
 		return nil, errors.New("rail: no enquiry before the payment's deadline")
@@ -205,7 +258,7 @@ func (p *Profile) NewEnquiry(orig *iso20022.CreditTransfer, participant payments
 		Instructing:    p.Agent(participant), Instructed: p.Agent(p.Service),
 	}
 	m := &Message{Header: p.NewHeader(participant, p.Service, MsgRequest, id, now), Request: r}
-	if err := p.Check(m, ToService); err != nil {
+	if err := p.CheckMessage(m, ToService); err != nil {
 		return nil, err
 	}
 	return m, nil

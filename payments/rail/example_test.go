@@ -60,6 +60,8 @@ func ExampleProfile_Meaning() {
 	// Output:
 	// fednow ACTC from the payee's bank means accepted and from the rail accepted
 	// sctinst ACCP from the payee's bank means accepted and from the rail settled
+	// rtp ACTC from the payee's bank means settled and from the rail settled
+	// pix ACSP from the payee's bank means accepted and from the rail accepted
 }
 
 func party(name, account, agent string) iso20022.Party {

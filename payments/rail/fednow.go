@@ -1,25 +1,31 @@
 package rail
 
 import (
+	"maps"
+	"slices"
 	"time"
 
-	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 )
 
 // fednow is the FedNow Service, Release 1: pacs.008.001.08 and its answers under head.001.001.02. Sources: the Reserve Banks'
 // sample messages and the facts the fednow-oss project took from the usage guidelines. Clocks are secondary knowledge.
 func fednow() *Profile {
-	elements := map[string]string{
-		MsgTransfer: "FedNowCustomerCreditTransfer",
-		MsgStatus:   "FedNowPaymentStatus",
-		MsgRequest:  "FedNowPaymentStatusRequest",
-		// Sent by the service, not read here.
-		"pacs.004.001.10": "FedNowPaymentReturn",
-		"admi.004.001.02": "FedNowBroadcast",
+	elements := map[string][]string{
+		MsgTransfer: {"FedNowCustomerCreditTransfer"}, MsgStatus: {"FedNowPaymentStatus"}, MsgRequest: {"FedNowPaymentStatusRequest"},
+		"pacs.004.001.10": {"FedNowPaymentReturn"}, "pacs.009.001.08": {"FedNowInstitutionCreditTransfer"},
+		"camt.056.001.08": {"FedNowReturnRequest"}, "camt.055.001.09": {"FedNowRequestForPaymentCancellationRequest"},
+		"camt.029.001.09": {"FedNowReturnRequestResponse", "FedNowInformationRequestResponse", "FedNowRequestForPaymentCancellationRequestResponse"},
+		"camt.026.001.07": {"FedNowInformationRequest"}, "camt.028.001.09": {"FedNowAdditionalPaymentInformation"},
+		"pain.013.001.07": {"FedNowRequestForPayment"}, "pain.014.001.07": {"FedNowRequestForPaymentResponse"},
+		"camt.060.001.05": {"FedNowAccountReportingRequest"}, "camt.054.001.08": {"FedNowAccountDebitCreditNotification"},
+		"camt.052.001.08": {"FedNowAccountActivityDetailsReport", "FedNowAccountActivityTotalsReport", "FedNowAccountBalanceReport"},
+		"admi.002.001.01": {"FedNowMessageReject"}, "admi.004.001.02": {"FedNowBroadcast", "FedNowParticipantBroadcast"},
+		"admi.006.001.01": {"FedNowRetrievalRequest"}, "admi.007.001.01": {"FedNowReceiptAcknowledgement"}, "admi.011.001.01": {"FedNowSystemResponse"},
 	}
 	return &Profile{
 		Name:      "fednow",
+		Title:     "FedNow",
 		Currency:  "USD",
 		AmountMax: 10_000_000_00, // 10 M USD since November 2025
 		Service:   "021150706",
@@ -30,20 +36,26 @@ func fednow() *Profile {
 		In:            Envelope{"urn:fednow:incoming:v001", []string{"FedNowIncoming", "FedNowIncomingMessage"}, elements},
 		Out:           Envelope{"urn:fednow:outgoing:v001", []string{"FedNowOutgoing", "FedNowOutgoingMessage"}, elements},
 
-		ClrSysCode:        "FDN",
-		AgentSystem:       "USABA",
-		LocalPrtry:        "FDNA",
-		Categories:        []string{"CONS", "BIZZ"},
-		ChargeBearer:      "SLEV",
-		ReturnDef:         "pacs.004.001.10",
-		Yes:               "ACTC",
-		ParticipantStatus: []string{"ACTC", "ACWP", "ACCC", "PDNG", "BLCK", "RJCT"},
+		Definitions: slices.Sorted(maps.Keys(elements)),
+
+		ClrSysCode:         "FDN",
+		AgentSystem:        "USABA",
+		LocalPrtry:         []string{"FDNA"},
+		Categories:         []string{"CONS", "BIZZ"},
+		ChargeBearer:       "SLEV",
+		SettleDateRequired: true,
+		ReturnDef:          "pacs.004.001.10",
+		Yes:                "ACTC",
+		Settled:            "ACSC",
+		SettledCreditor:    "ACSC",
+		ParticipantStatus:  []string{"ACTC", "ACWP", "ACCC", "PDNG", "BLCK", "RJCT"},
 		// The service's own list of proprietary reasons is public only for E990; the simulator writes the letters of the ISO code.
 		ServiceReasonIsPrtry: true,
 		Codes:                Codes{NoFunds: "AM04", CreditorTimeout: "AB05", UnknownAgent: "RC10", TooLate: "TM01", NotFound: "AG09"},
 		TimeResolution:       time.Second,
 		SizeMaxBytes:         64 << 10,
 
+		Recovery:       Ask,
 		AnswerTimeout:  20 * time.Second,
 		ServiceTimeout: 15 * time.Second,
 		Ladder:         []time.Duration{0, 5 * time.Second, 30 * time.Second},
@@ -51,7 +63,10 @@ func fednow() *Profile {
 		enquiryDays:    2, // of the current or previous calendar day
 		meanings:       fednowMeanings,
 
-		Rules: append(commonRules("fednow"),
+		Returns: Returns{Ask: "camt.056.001.08", Answer: "camt.029.001.09", Message: "pacs.004.001.10", Partial: true},
+		Recalls: []Recall{{Reason: "DUPL"}, {Reason: "FRAD"}, {Reason: "TECH"}, {Reason: "CUST"}, {Reason: "UPAY"}},
+
+		Rules: append(commonRules("fednow", "service.level"),
 			Rule{"fednow.header.practice", "AppHdr/MktPrctc", "MktPrctc names the service's registry and frb.fednow.01 or a variant of it",
 				onHeader("AppHdr/MktPrctc", func(p *Profile, h *iso20022.Header, _ Direction) bool {
 					return h.Registry == p.Registry && fednowPractice(h.PracticeID)
@@ -59,9 +74,9 @@ func fednow() *Profile {
 			Rule{"fednow.header.party", "AppHdr/Fr", "Fr and To are connection parties of 9 capital letters or digits",
 				func(_ *Profile, m *Message, _ Direction) string {
 					switch {
-					case !alnum(string(m.Header.From), 9, 9):
+					case !fits(string(m.Header.From), alnumUp, 9):
 						return "AppHdr/Fr"
-					case !alnum(string(m.Header.To), 9, 9):
+					case !fits(string(m.Header.To), alnumUp, 9):
 						return "AppHdr/To"
 					}
 					return ""
@@ -69,8 +84,8 @@ func fednow() *Profile {
 			Rule{"fednow.msgid.format", "Document/*/GrpHdr/MsgId", "a participant's message id is CCYYMMDD, its 9-character connection party and 1 to 18 letters or digits",
 				func(_ *Profile, m *Message, dir Direction) string {
 					// The document of a pacs.008 stays the participant's when the service passes it on.
-					if (dir == ToService || m.Transfer != nil) && !fednowMsgID(m.MessageID()) {
-						return documentRoot(m) + "/GrpHdr/MsgId"
+					if (dir == ToService || m.Transfer != nil) && !fednowMsgID(m.MessageID()) && (m.other.IsZero() || m.MessageID() != "") {
+						return messageIDPath(m)
 					}
 					return ""
 				}},
@@ -87,24 +102,8 @@ func fednow() *Profile {
 					}
 					return ""
 				}},
-			Rule{"fednow.aba.checksum", pathTx + "/InstgAgt" + pathMember, "a routing number has 9 digits and its check digit (weights 3-7-1) is right",
-				func(_ *Profile, m *Message, _ Direction) string {
-					for _, a := range agents(m) {
-						if a.value.ID != "" && payments.CheckABA(string(a.value.ID)) != nil {
-							return a.path + pathMember
-						}
-					}
-					return ""
-				}},
-			Rule{"fednow.account.other", pathTx + "/DbtrAcct/Id/Othr/Id", "accounts are domestic numbers in Othr/Id, never IBANs",
-				func(_ *Profile, m *Message, _ Direction) string {
-					for _, x := range parties(m) {
-						if x.value.Account.IsIBAN() {
-							return x.path + "Acct/Id/Othr/Id"
-						}
-					}
-					return ""
-				}},
+			Rule{"fednow.aba.checksum", pathTx + "/InstgAgt" + pathMember, "a routing number has 9 digits and its check digit (weights 3-7-1) is right", checkRoutingNumbers},
+			Rule{"fednow.account.other", pathTx + "/DbtrAcct/Id/Othr/Id", "accounts are domestic numbers in Othr/Id, never IBANs", checkNoIBAN},
 			Rule{"fednow.status.times", pathStatusTx + "/AccptncDtTm", "a participant's status has neither acceptance time nor settlement date",
 				onStatus(pathStatusTx+"/AccptncDtTm", func(_ *Profile, s *iso20022.StatusReport, dir Direction) bool {
 					return dir != ToService || (s.AcceptanceTime.IsZero() && s.SettleDate == "")
@@ -132,34 +131,7 @@ func fednowPractice(s string) bool {
 
 // fednowMsgID matches CCYYMMDD, 9 capital letters or digits, then 1 to 18 letters or digits.
 func fednowMsgID(s string) bool {
-	if len(s) < 18 || len(s) > 35 {
-		return false
-	}
-	if _, err := time.Parse("20060102", s[:8]); err != nil {
-		return false
-	}
-	if !alnum(s[8:17], 9, 9) {
-		return false
-	}
-	for i := 17; i < len(s); i++ {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
-			return false
-		}
-	}
-	return true
-}
-
-// alnum reports whether s is lo to hi capital letters or digits.
-func alnum(s string, lo, hi int) bool {
-	if len(s) < lo || len(s) > hi {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < '0' || c > '9') && (c < 'A' || c > 'Z') {
-			return false
-		}
-	}
-	return true
+	return len(s) >= 18 && len(s) <= 35 && fits(s, date8, alnumUp, 9, alnums, len(s)-17)
 }
 
 func documentRoot(m *Message) string {

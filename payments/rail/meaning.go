@@ -99,7 +99,7 @@ func (p *Profile) Meaning(from Sender, r *iso20022.StatusReport) Meaning {
 		m.Reason = r.ReasonPrtry
 	}
 	m.Kind = p.meanings[meaningKey{from, r.Status}]
-	if m.Kind == Rejected && from == Service && m.Reason == p.Codes.NotFound {
+	if m.Kind == Rejected && from == Service && p.Codes.NotFound != "" && m.Reason == p.Codes.NotFound {
 		m.Kind = NotFound
 	}
 	return m

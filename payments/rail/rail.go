@@ -24,11 +24,18 @@ const (
 )
 
 // Message is one business message on a rail: its header and exactly one document.
+//
+// Rails that do not write ISO 20022 as it is are translated: the message definitions here are always ISO's, and what such a rail leaves
+// out is filled in from what it says elsewhere (on Pix the agents, and in a report the id of the original message is empty).
 type Message struct {
 	Header   iso20022.Header
 	Transfer *iso20022.CreditTransfer // pacs.008
 	Status   *iso20022.StatusReport   // pacs.002
 	Request  *iso20022.StatusRequest  // pacs.028
+
+	bare  bool             // read without a header, so header rules do not apply
+	wire  *opened          // while it is read: what it was read from
+	other iso20022.Element // of Check: the Document of any further definition
 }
 
 // MsgDef returns the message definition of the document, or "" unless there is exactly one.
@@ -42,6 +49,9 @@ func (m *Message) MsgDef() string {
 	}
 	if m.Request != nil {
 		def, n = MsgRequest, n+1
+	}
+	if !m.other.IsZero() {
+		def, n = m.other.Definition(), n+1
 	}
 	if n != 1 {
 		return ""
@@ -58,6 +68,15 @@ func (m *Message) MessageID() string {
 		return m.Status.MessageID
 	case MsgRequest:
 		return m.Request.MessageID
+	}
+	if !m.other.IsZero() {
+		for body := range m.other.Children() {
+			for _, path := range [][]string{{"GrpHdr", "MsgId"}, {"Assgnmt", "Id"}, {"MsgHdr", "MsgId"}} {
+				if id := body.Value(path...); id != "" {
+					return id
+				}
+			}
+		}
 	}
 	return ""
 }
@@ -84,7 +103,8 @@ func (d Direction) String() string {
 // Profile is one rail as data. A *Profile is never changed once made, so it may be used by many goroutines; the With methods return
 // changed copies.
 type Profile struct {
-	Name      string            // "fednow", "sctinst"
+	Name      string            // "fednow", "sctinst", "rtp", "pix"
+	Title     string            // for people: "FedNow"
 	Currency  payments.Currency // the only currency the rail settles in
 	AmountMax int64             // largest payment, minor units
 	Service   payments.AgentID  // the rail itself, as it stands in headers and as InstgAgt
@@ -93,38 +113,81 @@ type Profile struct {
 	Registry      string // MktPrctc/Regy, empty if the rail has none
 	PracticeID    string // MktPrctc/Id
 	In, Out       Envelope
+	Definitions   []string // every message definition that travels on the rail, by ISO's names
+	form          form     // how the wire differs from ISO 20022; nil if not
 
-	ClrSysCode, ClrSysPrtr string   // SttlmInf/ClrSys, one of the two
-	AgentSystem            string   // ClrSysMmbId/ClrSysId/Cd of agents; empty where agents are BICs
+	ClrSysCode, ClrSysPrtr string   // SttlmInf/ClrSys, one of the two, or neither
+	AgentSystem            string   // ClrSysMmbId/ClrSysId/Cd of agents; empty where agents are BICs or have no system
 	ServiceLevel           string   // PmtTpInf/SvcLvl/Cd
-	LocalCode, LocalPrtry  string   // PmtTpInf/LclInstrm
+	LocalCode              string   // PmtTpInf/LclInstrm/Cd
+	LocalPrtry             []string // PmtTpInf/LclInstrm/Prtry allowed, the first is the default
 	Categories             []string // PmtTpInf/CtgyPurp/Prtry allowed, the first is the default; empty if the rail has none
+	Purposes               []string // Purp/Cd allowed, the first is the default; empty if the rail does not say
 	ChargeBearer           string
-	GroupLevel             bool     // settlement date, payment type and original message stand at group level
-	TransactionIDRequired  bool     // PmtId/TxId
-	AcceptanceTimeRequired bool     // AccptncDtTm, set by NewTransfer
-	ReturnDef              string   // definition of the rail's pacs.004
+	GroupLevel             bool // settlement date, payment type and original message stand at group level
+	SettleDateRequired     bool // IntrBkSttlmDt
+	TransactionIDRequired  bool // PmtId/TxId
+	AcceptanceTimeRequired bool // AccptncDtTm, set by NewTransfer
+	NoUETR                 bool // the rail has no UETR
+	NoCreditorName         bool // a pacs.008 does not name the creditor: the payer's bank has checked the name before
+	NoAddress              bool // a pacs.008 holds no addresses
+	PlainReference         bool // a structured creditor reference travels as free text
+	OriginalByEndToEnd     bool // a report names its original by the end-to-end id only
+	ReturnDef              string
 	Yes                    string   // see AnswerYes
+	Settled                string   // the rail's word to the debtor's bank that a payment has settled
+	SettledCreditor        string   // and to the creditor's bank
 	ParticipantStatus      []string // what a participant may say in a pacs.002
 	ParticipantReasonPrtry bool     // whether a participant may give Rsn/Prtry
 	ServiceReasonIsPrtry   bool     // the rail itself gives Rsn/Prtry
 	TimeResolution         time.Duration
-	SizeMaxBytes           int // largest wire message read
-	enquiryDays            int // enquiries only about payments of this many calendar days (UTC), 0 is any
+	Zone                   Zone // of settlement dates and of days in message ids
+	SizeMaxBytes           int  // largest wire message read
+	enquiryDays            int  // enquiries only about payments of this many calendar days (UTC), 0 is any
 	meanings               map[meaningKey]Kind
-	text                   func(string) (string, bool) // maps a text to the rail's characters; false if it had to change
+	text                   func(string) (string, []payments.TextChange) // maps a text to the rail's characters
+	ids                    identifiers
 
+	// Recovery is what the debtor's side does when no answer comes.
+	Recovery Recovery
 	// AnswerTimeout is how long after sending the debtor's side waits for the final answer before the payment is unknown.
 	AnswerTimeout time.Duration
-	// Ladder holds the waits after AnswerTimeout at which the debtor's side asks with a pacs.028; at most three.
+	// Ladder holds the waits after AnswerTimeout at which the debtor's side asks or resends, as Recovery says; at most three.
 	Ladder []time.Duration
 	// CaseAfter is the wait after AnswerTimeout at which a payment still unknown becomes an operator's case.
 	CaseAfter time.Duration
+	// RestorePayer says that the payer's money is given back when the answer is overdue, while the payment stays unknown.
+	RestorePayer bool
 	// ServiceTimeout is how long the rail waits for the creditor's bank before it refuses the payment itself.
 	ServiceTimeout time.Duration
 
-	Codes Codes  // reasons the rail itself gives
-	Rules []Rule // in the order they are checked
+	Codes   Codes    // reasons the rail itself gives
+	Recalls []Recall // until when a settled payment can be asked back, by reason
+	Returns Returns  // how money comes back
+	Rules   []Rule   // in the order they are checked
+}
+
+// Recovery is the one thing a rail wants done when no answer comes. The zero Recovery is the cautious one.
+type Recovery uint8
+
+const (
+	Wait         Recovery = iota // the verdict comes by itself: never ask, never send again (Pix)
+	Ask                          // ask for the status with a pacs.028, never send again (FedNow, SCT Inst)
+	ResendMarked                 // send the identical message marked as a duplicate (CpyDplct DUPL), with no id changed (RTP)
+	ResendSame                   // send the same bytes again: the rail knows the ids (Nexus)
+)
+
+// String returns "wait for the verdict", "ask", "resend marked" or "resend same ids".
+func (r Recovery) String() string {
+	return [...]string{"wait for the verdict", "ask", "resend marked", "resend same ids"}[min(r, ResendSame)]
+}
+
+// identifiers makes a rail's ids. day is already in the rail's zone.
+type identifiers struct {
+	message  func(participant payments.AgentID, day time.Time, suffix string) string
+	header   func(messageID string) string // BizMsgIdr, nil if it is the message id
+	transfer func(t *iso20022.CreditTransfer, in *TransferInput, day time.Time)
+	intent   func(t *iso20022.CreditTransfer) payments.EndToEndID // where the intent's own id is found
 }
 
 // Codes are the reasons the rail itself gives when it refuses: ISO external status reasons, or the rail's own words for the same.
@@ -133,37 +196,49 @@ type Codes struct {
 	CreditorTimeout string // the creditor's bank did not answer in time
 	UnknownAgent    string // the creditor's bank is not on the rail
 	TooLate         string // the payment was too old when it arrived
-	NotFound        string // an enquiry about a payment the rail has no record of
+	NotFound        string // an enquiry about a payment the rail has no record of; empty if there are none
 }
 
 // Envelope is how a rail wraps header and document on the wire.
 type Envelope struct {
 	Namespace string
-	Path      []string          // element names from the root down
-	Elements  map[string]string // by message definition: the innermost element; "" where the last of Path holds them
+	Path      []string // element names from the root down
+	// Elements holds, by message definition, the names that the innermost element may have, the usual first; nil where the last of Path
+	// holds header and document.
+	Elements map[string][]string
 }
 
 // wrapper returns the elements from the root to the one that holds AppHdr and Document of msgDef.
 func (e Envelope) wrapper(msgDef string) []string {
-	if name := e.Elements[msgDef]; name != "" {
-		return append(slices.Clone(e.Path), name)
+	if names := e.Elements[msgDef]; names != nil {
+		return append(slices.Clone(e.Path), names[0])
 	}
 	return e.Path
 }
 
-// Lookup returns the profile of that name: "fednow" or "sctinst".
+var profiles = []struct {
+	name string
+	make func() *Profile
+}{{"fednow", fednow}, {"sctinst", sctinst}, {"rtp", rtp}, {"pix", pix}}
+
+// Lookup returns the profile of that name, one of Names.
 func Lookup(name string) (*Profile, error) {
-	switch name {
-	case "fednow":
-		return fednow(), nil
-	case "sctinst":
-		return sctinst(), nil
+	for _, p := range profiles {
+		if p.name == name {
+			return p.make(), nil
+		}
 	}
 	return nil, fmt.Errorf("rail: no profile %.20q; there are %s", name, strings.Join(Names(), ", "))
 }
 
-// Names returns the names Lookup knows.
-func Names() []string { return []string{"fednow", "sctinst"} }
+// Names returns the names Lookup knows: "fednow", "sctinst", "rtp", "pix".
+func Names() []string {
+	var names []string
+	for _, p := range profiles {
+		names = append(names, p.name)
+	}
+	return names
+}
 
 // WithAnswerTimeout returns a copy whose AnswerTimeout is d and whose other clocks are scaled with it. It is for demonstrations and
 // tests: a rail sets its own clocks. It panics unless d is above zero.
@@ -186,19 +261,19 @@ func (p *Profile) WithAnswerTimeout(d time.Duration) *Profile {
 	return &c
 }
 
-// WithoutRules returns a copy that does not check the rules of those names: published samples use placeholder routing numbers, for
-// one. It panics on a name the profile does not have, since a rule left on by a typing error would be found late.
-func (p *Profile) WithoutRules(names ...string) *Profile {
+// Without returns a copy that does not check the rules of those names: published samples use placeholder routing numbers, for one. It
+// fails on a name the profile does not have, since a rule left on by a typing error would be found late.
+func (p *Profile) Without(names ...string) (*Profile, error) {
 	c := *p
 	c.Rules = slices.Clone(p.Rules)
 	for _, name := range names {
 		n := len(c.Rules)
 		c.Rules = slices.DeleteFunc(c.Rules, func(r Rule) bool { return r.Name == name })
 		if len(c.Rules) == n {
-			panic("rail: profile " + p.Name + " has no rule " + name)
+			return nil, fmt.Errorf("rail: profile %s has no rule %.60q", p.Name, name)
 		}
 	}
-	return &c
+	return &c, nil
 }
 
 // AnswerYes is the status with which the creditor's bank accepts a payment on this rail.
@@ -212,11 +287,27 @@ func (p *Profile) Agent(id payments.AgentID) iso20022.Agent {
 	return iso20022.Agent{ID: id, System: p.AgentSystem}
 }
 
-// Text returns s in the characters of this rail. It reports false when it had to change something: the payer must then have seen the
-// changed text before signing.
-func (p *Profile) Text(s string) (string, bool) {
+// Text returns s in the characters of this rail, and what it had to change: the payer must then have seen the changed text before
+// signing.
+func (p *Profile) Text(s string) (string, []payments.TextChange) {
 	if p.text == nil {
-		return s, true
+		return s, nil
 	}
 	return p.text(s)
+}
+
+// Intent returns the intent that a transfer on this rail was made for, and false if it was not made by us.
+func (p *Profile) Intent(t *iso20022.CreditTransfer) (payments.IntentID, bool) {
+	if p.ids.intent != nil {
+		return payments.IntentFromEndToEnd(p.ids.intent(t))
+	}
+	return payments.IntentFromEndToEnd(t.EndToEndID)
+}
+
+// Original returns by what later messages on this rail name a transfer: its message id, or its end-to-end id.
+func (p *Profile) Original(messageID string, endToEnd payments.EndToEndID) string {
+	if p.OriginalByEndToEnd {
+		return string(endToEnd)
+	}
+	return messageID
 }

@@ -3,6 +3,7 @@ package rail
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/parleypay/parley/payments"
@@ -16,6 +17,16 @@ type Rule struct {
 	Text string // what it demands
 	// check returns the path of the first fault, or "" when the message keeps the rule or the rule does not apply to it.
 	check func(p *Profile, m *Message, dir Direction) string
+}
+
+// onWire makes a check of the bytes as they came, for what the model does not hold. What is written keeps it by construction.
+func onWire(check func(*Profile, *opened) string) func(*Profile, *Message, Direction) string {
+	return func(p *Profile, m *Message, _ Direction) string {
+		if m.wire == nil {
+			return ""
+		}
+		return check(p, m.wire)
+	}
 }
 
 // RuleError says which rule a message breaks and where. It never contains a value from the message.
@@ -79,21 +90,47 @@ func Faults(err error) []*RuleError {
 	return nil
 }
 
-// Check runs the profile's rules on m, travelling in direction dir, and returns RuleErrors or nil.
-func (p *Profile) Check(m *Message, dir Direction) error {
+// CheckMessage runs the profile's rules on m, travelling in direction dir, and returns RuleErrors or nil.
+func (p *Profile) CheckMessage(m *Message, dir Direction) error {
 	if m.MsgDef() == "" {
 		return &RuleError{Rule: p.Name + ".message.one", Path: "Document", Text: "a message has exactly one document"}
 	}
+	if faults := p.faults(m, dir); faults != nil {
+		return faults
+	}
+	return nil
+}
+
+func (p *Profile) faults(m *Message, dir Direction) RuleErrors {
 	var faults RuleErrors
 	for i := range p.Rules {
-		if path := p.Rules[i].check(p, m, dir); path != "" {
-			faults = append(faults, &RuleError{Rule: p.Rules[i].Name, Path: path, Text: p.Rules[i].Text})
+		r := &p.Rules[i]
+		if m.bare && strings.HasPrefix(r.Path, "AppHdr") {
+			continue
+		}
+		if path := r.check(p, m, dir); path != "" {
+			f := &RuleError{Rule: r.Name, Path: path, Text: r.Text}
+			if m.wire != nil {
+				f.Line, f.Col = m.wire.at(path)
+			}
+			faults = append(faults, f)
 		}
 	}
-	if faults == nil {
-		return nil
-	}
 	return faults
+}
+
+// rule returns the rule of that name without the profile's prefix, as a fault at path; nil if it is switched off.
+func (p *Profile) rule(name, path string, at iso20022.Element) *RuleError {
+	for i := range p.Rules {
+		if r := &p.Rules[i]; r.Name == p.Name+"."+name {
+			f := &RuleError{Rule: r.Name, Path: path, Text: r.Text}
+			if !at.IsZero() {
+				f.Line, f.Col = at.Position()
+			}
+			return f
+		}
+	}
+	return nil
 }
 
 // Paths of the elements the rules look at.
@@ -144,7 +181,31 @@ func agents(m *Message) []placed[iso20022.Agent] {
 	case m.Request != nil:
 		return []placed[iso20022.Agent]{{pathReqTx + "/InstgAgt", m.Request.Instructing}, {pathReqTx + "/InstdAgt", m.Request.Instructed}}
 	}
-	return nil
+	var found []placed[iso20022.Agent]
+	each(m.other, func(e iso20022.Element) {
+		if e.Name() != "FinInstnId" {
+			return
+		}
+		a := iso20022.Agent{ID: payments.AgentID(e.Value("BICFI"))}
+		if a.ID == "" {
+			a = iso20022.Agent{ID: payments.AgentID(e.Value("ClrSysMmbId", "MmbId")), System: e.Value("ClrSysMmbId", "ClrSysId", "Cd")}
+		}
+		if a.ID != "" {
+			found = append(found, placed[iso20022.Agent]{strings.TrimSuffix(strings.TrimPrefix(e.Path(), "/"), "/FinInstnId"), a})
+		}
+	})
+	return found
+}
+
+// each calls f for every element inside e, in the order of the document.
+func each(e iso20022.Element, f func(iso20022.Element)) {
+	if e.IsZero() {
+		return
+	}
+	for c := range e.Children() {
+		f(c)
+		each(c, f)
+	}
 }
 
 // parties returns debtor and creditor of a transfer with their paths.
@@ -193,12 +254,19 @@ func onHeader(path string, ok func(*Profile, *iso20022.Header, Direction) bool) 
 	}
 }
 
-// commonRules are demanded by every profile; name is the profile's. The texts speak of the profile's own values by their element.
-func commonRules(name string) []Rule {
+// commonRules are what every profile demands, but those named in without, which the rail cannot have; name is the profile's. The texts
+// speak of the profile's own values by their element.
+func commonRules(name string, without ...string) []Rule {
+	return slices.DeleteFunc(everyRule(name), func(r Rule) bool { return contains(without, strings.TrimPrefix(r.Name, name+".")) })
+}
+
+func everyRule(name string) []Rule {
 	header := "AppHdr"
 	return []Rule{
 		{name + ".header.version", header, "the header has the version of this rail",
 			onHeader(header, func(p *Profile, h *iso20022.Header, _ Direction) bool { return h.Version == p.HeaderVersion })},
+		{name + ".message.kind", "Document", "the kind of message travels on this rail",
+			func(*Profile, *Message, Direction) string { return "" }}, // judged by Check, which takes any kind
 		{name + ".header.msgdef", header + "/MsgDefIdr", "MsgDefIdr names the definition of the document",
 			func(_ *Profile, m *Message, _ Direction) string {
 				if m.Header.MsgDef == m.MsgDef() {
@@ -216,10 +284,10 @@ func commonRules(name string) []Rule {
 				}
 				return ""
 			}},
-		{name + ".header.duplicate", header + "/PssblDplct", "PssblDplct and CpyDplct are not used on this rail",
-			onHeader(header+"/PssblDplct", func(_ *Profile, h *iso20022.Header, _ Direction) bool { return !h.PssblDplct && h.CpyDplct == "" })},
-		{name + ".header.created", header + "/CreDt", "the header has its creation time",
-			onHeader(header+"/CreDt", func(_ *Profile, h *iso20022.Header, _ Direction) bool { return !h.Created.IsZero() })},
+		{name + ".header.duplicate", header + "/PssblDplct", "PssblDplct is not used on this rail, nor CpyDplct but for DUPL where a transfer is sent again",
+			onHeader(header+"/PssblDplct", func(p *Profile, h *iso20022.Header, _ Direction) bool {
+				return !h.PssblDplct && (h.CpyDplct == "" || h.CpyDplct == "DUPL" && p.Recovery == ResendMarked)
+			})},
 		{name + ".clearing.system", pathTransfer + "/GrpHdr/SttlmInf/ClrSys", "the clearing system is the one of this rail",
 			onTransfer(pathTransfer+"/GrpHdr/SttlmInf/ClrSys", func(p *Profile, t *iso20022.CreditTransfer) bool {
 				return t.ClrSysCode == p.ClrSysCode && t.ClrSysPrtr == p.ClrSysPrtr
@@ -232,7 +300,7 @@ func commonRules(name string) []Rule {
 			})},
 		{name + ".local.instrument", pathTx + "/PmtTpInf/LclInstrm", "the local instrument is the one of this rail",
 			onTransfer(pathTx+"/PmtTpInf/LclInstrm", func(p *Profile, t *iso20022.CreditTransfer) bool {
-				return t.LocalCode == p.LocalCode && t.LocalPrtry == p.LocalPrtry
+				return t.LocalCode == p.LocalCode && (t.LocalPrtry == "" && p.LocalPrtry == nil || contains(p.LocalPrtry, t.LocalPrtry))
 			})},
 		{name + ".charge.bearer", pathTx + "/ChrgBr", "charges are SLEV",
 			onTransfer(pathTx+"/ChrgBr", func(p *Profile, t *iso20022.CreditTransfer) bool { return t.ChargeBearer == p.ChargeBearer })},
@@ -278,8 +346,6 @@ func commonRules(name string) []Rule {
 				}
 				return ""
 			}},
-		{name + ".status.required", pathStatusTx + "/TxSts", "a status report has a status",
-			onStatus(pathStatusTx+"/TxSts", func(_ *Profile, s *iso20022.StatusReport, _ Direction) bool { return s.Status != "" })},
 		{name + ".status.participant", pathStatusTx + "/TxSts", "a participant accepts or refuses; only the rail says that a payment has settled",
 			onStatus(pathStatusTx+"/TxSts", func(p *Profile, s *iso20022.StatusReport, dir Direction) bool {
 				return dir != ToService || s.Status == "" || contains(p.ParticipantStatus, s.Status)
@@ -293,8 +359,9 @@ func commonRules(name string) []Rule {
 				return dir != ToService || p.ParticipantReasonPrtry || s.ReasonPrtry == ""
 			})},
 		{name + ".original.required", pathStatusTx + "/OrgnlGrpInf", "the original message is named by MsgId, definition and creation time",
-			func(_ *Profile, m *Message, _ Direction) string {
+			func(p *Profile, m *Message, _ Direction) string {
 				switch s, r := m.Status, m.Request; {
+				case p.OriginalByEndToEnd: // by a rule of its own
 				case s != nil && (s.OriginalMessageID == "" || s.OriginalMsgName == "" || s.OriginalCreated.IsZero()):
 					if s.GroupLevel {
 						return statusPath(s)

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 )
 
@@ -14,6 +15,7 @@ func sctinst() *Profile {
 	envelope := Envelope{Namespace: "urn:parley:rail:sctinst:v1", Path: []string{"InstantMessage"}}
 	return &Profile{
 		Name:      "sctinst",
+		Title:     "SEPA Instant",
 		Currency:  "EUR",
 		AmountMax: 999_999_999_99,
 		Service:   "CSMIDEF0XXX",
@@ -22,26 +24,39 @@ func sctinst() *Profile {
 		In:            envelope,
 		Out:           envelope,
 
+		Definitions: []string{MsgTransfer, MsgStatus, MsgRequest, "pacs.004.001.09", "camt.056.001.08", "camt.029.001.09", "admi.002.001.01", "admi.004.001.02"},
+
 		ClrSysPrtr:             "TIPS",
 		ServiceLevel:           "SEPA",
 		LocalCode:              "INST",
 		ChargeBearer:           "SLEV",
 		GroupLevel:             true,
+		SettleDateRequired:     true,
 		TransactionIDRequired:  true,
 		AcceptanceTimeRequired: true,
 		ReturnDef:              "pacs.004.001.09",
 		Yes:                    "ACCP",
+		Settled:                "ACCP", // the clearing mechanism confirms in the words of the creditor's bank
+		SettledCreditor:        "ACCP",
 		ParticipantStatus:      []string{"ACCP", "RJCT"},
 		Codes:                  Codes{NoFunds: "AM23", CreditorTimeout: "AB05", UnknownAgent: "RC07", TooLate: "TM01", NotFound: "AG09"},
 		TimeResolution:         time.Millisecond,
 		SizeMaxBytes:           64 << 10,
 
+		Recovery:       Ask,
+		RestorePayer:   true,
 		AnswerTimeout:  10 * time.Second, // at the 10th second the payer's money is released and the enquiry sent
 		ServiceTimeout: 7 * time.Second,  // hard limit at the clearing mechanism
 		Ladder:         []time.Duration{0, 5 * time.Second, 30 * time.Second},
 		CaseAfter:      2 * time.Minute,
 		meanings:       sctinstMeanings,
-		text:           sepaText,
+		text:           payments.SEPAText,
+
+		Returns: Returns{Ask: "camt.056.001.08", Answer: "camt.029.001.09", Message: "pacs.004.001.09", Reasons: []string{"FOCR", "AC04", "AC06", "AM05", "BE04", "MD07", "MS02", "MS03", "RR04"}},
+		Recalls: []Recall{
+			{Reason: "DUPL", Days: 10, Calendar: TARGET}, {Reason: "TECH", Days: 10, Calendar: TARGET}, {Reason: "FRAD", Months: 13},
+			{Reason: "CUST", Months: 13}, {Reason: "AC03", Months: 13}, {Reason: "AM09", Months: 13},
+		},
 
 		Rules: append(commonRules("sctinst"),
 			Rule{"sctinst.agent.bic", pathTx + "/InstgAgt" + pathBIC, "agents are BICs",
@@ -81,7 +96,7 @@ func sctinst() *Profile {
 			Rule{"sctinst.text.charset", pathTx, "texts use only the SEPA characters: a-z A-Z 0-9 / - ? : ( ) . , ' + and space",
 				func(_ *Profile, m *Message, _ Direction) string {
 					for _, t := range texts(m) {
-						if _, same := sepaText(t.value); !same {
+						if _, changes := payments.SEPAText(t.value); changes != nil {
 							return t.path
 						}
 					}
@@ -89,7 +104,7 @@ func sctinst() *Profile {
 				}},
 			Rule{"sctinst.id.slash", "Document", "an identifier neither starts nor ends with a slash nor has two in a row",
 				func(_ *Profile, m *Message, _ Direction) string {
-					for _, t := range identifiers(m) {
+					for _, t := range references(m) {
 						if strings.HasPrefix(t.value, "/") || strings.HasSuffix(t.value, "/") || strings.Contains(t.value, "//") {
 							return t.path
 						}
@@ -100,8 +115,8 @@ func sctinst() *Profile {
 	}
 }
 
-// identifiers returns the message and transaction references of the document with their paths.
-func identifiers(m *Message) []placed[string] {
+// references returns the message and transaction references of the document with their paths.
+func references(m *Message) []placed[string] {
 	switch {
 	case m.Transfer != nil:
 		t := m.Transfer
@@ -119,7 +134,7 @@ func identifiers(m *Message) []placed[string] {
 
 // texts returns every free text of the document with its path: what a person or a bank wrote, identifiers included.
 func texts(m *Message) []placed[string] {
-	out := identifiers(m)
+	out := references(m)
 	if t := m.Transfer; t != nil {
 		out = append(out, placed[string]{pathTx + "/RmtInf/Ustrd", t.Remittance}, placed[string]{pathTx + "/RmtInf/Strd/CdtrRefInf/Ref", t.Reference})
 	}

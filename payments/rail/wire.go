@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
+	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 )
 
@@ -18,67 +22,46 @@ func (p *Profile) direction(m *Message) Direction {
 	return ToService
 }
 
-func (p *Profile) envelope(dir Direction) Envelope {
-	if dir == FromService {
-		return p.Out
+func (p *Profile) shape() form {
+	if p.form == nil {
+		return isoForm{}
 	}
-	return p.In
+	return p.form
 }
 
 // Encode returns the whole wire message: XML declaration, the rail's wrapper, header and document. It runs the profile's rules first,
 // so it never makes what Decode on the other side would refuse; the error is then a RuleErrors, or the codec's *iso20022.Fault.
 // The direction is from the service if the header says so, else to it.
 func (p *Profile) Encode(m *Message) ([]byte, error) {
-	dir := p.direction(m)
-	if err := p.Check(m, dir); err != nil {
+	if err := p.CheckMessage(m, p.direction(m)); err != nil {
 		return nil, err
 	}
-	var doc []byte
-	var err error
-	switch {
-	case m.Transfer != nil:
-		doc, err = m.Transfer.Append(nil)
-	case m.Status != nil:
-		doc, err = m.Status.Append(nil)
-	default:
-		doc, err = m.Request.Append(nil)
+	return p.encode(m)
+}
+
+// encode is Encode without the rules.
+func (p *Profile) encode(m *Message) ([]byte, error) {
+	if m.Transfer == nil && m.Status == nil && m.Request == nil {
+		return nil, errors.New("rail: encode: a kind of message that has no type here")
 	}
+	b, err := p.shape().write(p, m)
 	if err != nil {
 		return nil, fmt.Errorf("rail: encode %s: %w", m.MsgDef(), err)
 	}
-	return p.Wrap(&m.Header, doc)
+	return p.sized(b)
 }
 
 // Wrap puts header and document, which is a whole Document element, into the rail's wrapper. It checks neither against the other nor
 // the document against anything: it is for messages that this package has no type for.
 func (p *Profile) Wrap(h *iso20022.Header, document []byte) ([]byte, error) {
-	env := p.In
-	if h.From == p.Service {
-		env = p.Out
-	}
-	path := env.wrapper(h.MsgDef)
-	b := make([]byte, 0, len(document)+2048)
-	b = append(b, xmlDeclaration...)
-	for i, name := range path {
-		b = append(b, '<')
-		b = append(b, name...)
-		if i == 0 {
-			b = append(b, ` xmlns="`...)
-			b = append(b, env.Namespace...)
-			b = append(b, '"')
-		}
-		b = append(b, '>')
-	}
-	b, err := h.Append(b)
+	b, err := p.shape().wrap(p, h, document)
 	if err != nil {
-		return nil, fmt.Errorf("rail: encode header: %w", err)
+		return nil, fmt.Errorf("rail: encode: %w", err)
 	}
-	b = append(b, document...)
-	for i := len(path) - 1; i >= 0; i-- {
-		b = append(b, "</"...)
-		b = append(b, path[i]...)
-		b = append(b, '>')
-	}
+	return p.sized(b)
+}
+
+func (p *Profile) sized(b []byte) ([]byte, error) {
 	if len(b) > p.SizeMaxBytes {
 		return nil, p.tooLarge()
 	}
@@ -98,75 +81,225 @@ func (p *Profile) Decode(wire []byte, dir Direction) (*Message, error) {
 	if len(wire) > p.SizeMaxBytes {
 		return nil, p.tooLarge()
 	}
-	env := p.envelope(dir)
-	path := env.Path
-	if len(env.Elements) > 0 {
-		path = append(path[:len(path):len(path)], "*")
-	}
-	parts, err := iso20022.Split(wire, iso20022.Wrapper{Namespace: env.Namespace, Path: path})
+	o, err := p.shape().open(p, wire)
 	if err != nil {
-		return nil, schemaFault(wire, wire, err)
+		return nil, asRule(err)
 	}
-	def := ""
-	for _, d := range []string{MsgTransfer, MsgStatus, MsgRequest} {
-		switch {
-		case len(env.Elements) > 0 && env.Elements[d] == parts.Name:
-			def = d
-		case len(env.Elements) == 0 && bytes.Contains(rootTag(parts.Document), []byte(iso20022.Namespace(d))):
-			def = d
-		}
-	}
-	if def == "" {
+	switch {
+	case o.dir != 0 && o.dir != dir:
+		return nil, &RuleError{Rule: "wrapper.namespace", Path: o.wire.Path(), Text: "the wrapper is the one of the other direction"}
+	case o.def != MsgTransfer && o.def != MsgStatus && o.def != MsgRequest:
 		return nil, &RuleError{Rule: p.Name + ".message.type", Path: "Document", Text: "this kind of message is not taken here"}
-	}
-	if parts.Header == nil {
+	case o.header == nil:
 		return nil, &RuleError{Rule: p.Name + ".header.required", Path: "AppHdr", Text: "the message has no header"}
 	}
 	m := &Message{}
-	h, err := iso20022.DecodeHeader(parts.Header)
+	h, err := iso20022.DecodeHeader(o.header)
 	if err != nil {
-		return nil, schemaFault(wire, parts.Header, err)
+		return nil, o.fault(wire, o.header, err)
 	}
 	m.Header = *h
-	switch def {
-	case MsgTransfer:
-		m.Transfer, err = iso20022.DecodeCreditTransfer(parts.Document)
-	case MsgStatus:
-		m.Status, err = iso20022.DecodeStatusReport(parts.Document)
-	case MsgRequest:
-		m.Request, err = iso20022.DecodeStatusRequest(parts.Document)
+	if err := m.decode(o); err != nil {
+		return nil, o.fault(wire, o.document, err)
 	}
-	if err != nil {
-		return nil, schemaFault(wire, parts.Document, err)
+	p.complete(m)
+	m.wire = o
+	if faults := append(o.faults, p.faults(m, dir)...); len(faults) > 0 {
+		return nil, faults
 	}
-	if err := p.Check(m, dir); err != nil {
-		return nil, err
-	}
+	m.wire = nil
 	return m, nil
 }
 
-// rootTag returns the start of an element up to the end of its first tag.
-func rootTag(element []byte) []byte {
-	if i := bytes.IndexByte(element, '>'); i >= 0 {
-		return element[:i]
+// decode reads the document of one of the three definitions that have a type.
+func (m *Message) decode(o *opened) (err error) {
+	switch o.def {
+	case MsgTransfer:
+		m.Transfer, err = iso20022.DecodeCreditTransfer(o.document)
+	case MsgStatus:
+		m.Status, err = iso20022.DecodeStatusReport(o.document)
+	case MsgRequest:
+		m.Request, err = iso20022.DecodeStatusRequest(o.document)
 	}
-	return nil
+	return err
 }
 
-// schemaFault turns a fault of the codec into a RuleError whose line counts from the start of the wire message.
-func schemaFault(wire, part []byte, err error) error {
+// complete fills in what the rail's documents leave to the header, and spells what a rail spells otherwise: times in UTC, participants
+// of RTP without their connection.
+func (p *Profile) complete(m *Message) {
+	if p.form == nil {
+		return
+	}
+	for _, id := range []*payments.AgentID{&m.Header.From, &m.Header.To} {
+		if short, ok := strings.CutSuffix(string(*id), rtpSuffix); ok && len(*id) == 11 && p.Name == "rtp" {
+			*id = payments.AgentID(short)
+		}
+	}
+	var times []*time.Time
+	switch {
+	case m.Transfer != nil:
+		times = []*time.Time{&m.Transfer.Created, &m.Transfer.AcceptanceTime}
+	case m.Status != nil:
+		times = []*time.Time{&m.Status.Created, &m.Status.OriginalCreated, &m.Status.AcceptanceTime}
+		if p.OriginalByEndToEnd && !m.bare {
+			m.Status.Instructing, m.Status.Instructed = p.Agent(m.Header.From), p.Agent(m.Header.To)
+		}
+	case m.Request != nil:
+		times = []*time.Time{&m.Request.Created, &m.Request.OriginalCreated, &m.Request.AcceptanceTime}
+	}
+	for _, t := range append(times, &m.Header.Created) {
+		if !t.IsZero() {
+			*t = t.UTC()
+		}
+	}
+}
+
+// asRule turns a fault of the scanner or of a wrapper into a RuleError.
+func asRule(err error) error {
+	var f *iso20022.Fault
+	if errors.As(err, &f) {
+		return &RuleError{Rule: f.Rule, Path: f.Path, Text: f.Text, Line: f.Line, Col: f.Col}
+	}
+	return err
+}
+
+// fault turns a fault of the codec in a part into a RuleError whose place is the wire message's.
+func (o *opened) fault(wire, part []byte, err error) error {
 	var f *iso20022.Fault
 	if !errors.As(err, &f) {
 		return fmt.Errorf("rail: decode: %w", err)
 	}
+	return o.place(wire, part, f)
+}
+
+func (o *opened) place(wire, part []byte, f *iso20022.Fault) *RuleError {
 	e := &RuleError{Rule: f.Rule, Path: f.Path, Text: f.Text, Line: f.Line, Col: f.Col}
-	if at := bytes.Index(wire, part); at > 0 && f.Line > 0 {
+	at := -1
+	if o.same {
+		at = bytes.Index(wire, part)
+	}
+	switch {
+	case at < 0: // the part is a copy, so its lines are not the wire's
+		e.Line, e.Col = o.at(f.Path)
+	case at > 0 && f.Line > 0:
 		if f.Line == 1 {
 			e.Col += at - (bytes.LastIndexByte(wire[:at], '\n') + 1)
 		}
 		e.Line += bytes.Count(wire[:at], []byte{'\n'})
-	} else if at < 0 {
-		e.Line, e.Col = 0, 0 // the part is a copy, so its lines are not the wire's
 	}
 	return e
+}
+
+// Verdict is what Check found.
+type Verdict struct {
+	Message   string       // the message definition by the rail's own name, "" if it could not be told
+	Direction Direction    // as told by wrapper or header, or taken from the kind of message
+	Schema    bool         // an ISO schema was applied: not on a rail with a namespace of its own (Pix), nor for a kind it has none for
+	Without   []string     // rules that were switched off
+	Faults    []*RuleError // in the order scanner, wrapper, schema, rules
+}
+
+// Valid reports whether nothing was found.
+func (v *Verdict) Valid() bool { return len(v.Faults) == 0 }
+
+// Check says everything that is wrong with a message of any kind that travels on the rail: scanner, wrapper, ISO schema where the rail
+// uses one, and the profile's rules but those named in without. A Document without wrapper and header is taken too, and then keeps no
+// rule of the header. The error is only for a name in without that is no rule of the profile.
+func (p *Profile) Check(wire []byte, without ...string) (Verdict, error) {
+	p, err := p.Without(without...)
+	if err != nil {
+		return Verdict{}, err
+	}
+	v := Verdict{Without: without}
+	if len(wire) > p.SizeMaxBytes {
+		v.Faults = []*RuleError{p.tooLarge()}
+		return v, nil
+	}
+	o, err := p.shape().open(p, wire)
+	if err != nil {
+		if v.Faults = Faults(asRule(err)); v.Faults == nil {
+			v.Faults = []*RuleError{{Rule: p.Name + ".message.type", Text: err.Error()}}
+		}
+		return v, nil
+	}
+	v.Message, v.Faults = p.ownName(o.def), o.faults
+	if !slices.Contains(p.Definitions, o.def) {
+		if f := p.rule("message.kind", "Document", o.documentAt); f != nil {
+			v.Faults = append(v.Faults, f)
+		}
+	}
+	m := &Message{bare: o.header == nil}
+	broken := false // what cannot be read is not judged by rules
+	v.Schema = !p.ownNamespace()
+	schema := func(part []byte) {
+		faults := iso20022.ValidateAll(part)
+		if len(faults) == 1 && faults[0].Rule == "schema.unknown" && slices.Contains(p.Definitions, o.def) {
+			v.Schema = false // a kind of the rail's own, such as admn.005
+			return
+		}
+		for _, f := range faults {
+			v.Faults, broken = append(v.Faults, o.place(wire, part, &f)), true
+		}
+	}
+	if !m.bare {
+		if schema(o.header); !broken {
+			h, err := iso20022.DecodeHeader(o.header)
+			if err != nil {
+				v.Faults, broken = append(v.Faults, Faults(o.fault(wire, o.header, err))...), true
+			} else {
+				m.Header = *h
+			}
+		}
+	}
+	if schema(o.document); broken {
+		return v, nil
+	}
+	if err := m.decode(o); err != nil {
+		f := Faults(o.fault(wire, o.document, err))
+		if len(f) != 1 || f[0].Rule != "model.element" {
+			v.Faults = append(v.Faults, f...)
+			return v, nil
+		}
+		*m = Message{Header: m.Header, bare: m.bare} // valid, but more than our model holds: judged as a tree
+	}
+	if m.Transfer == nil && m.Status == nil && m.Request == nil {
+		tree, err := iso20022.Parse(o.document)
+		if err != nil {
+			v.Faults = append(v.Faults, Faults(asRule(err))...)
+			return v, nil
+		}
+		m.other = tree.Root()
+	}
+	p.complete(m)
+	m.wire, v.Direction = o, p.travels(m, o)
+	v.Faults = append(v.Faults, p.faults(m, v.Direction)...)
+	return v, nil
+}
+
+// travels tells the direction of a message: by its wrapper, else its header, else by who instructs.
+func (p *Profile) travels(m *Message, o *opened) Direction {
+	switch {
+	case o.dir != 0:
+		return o.dir
+	case !m.bare:
+		return p.direction(m)
+	}
+	if a := agents(m); len(a) > 0 && a[0].value.ID == p.Service {
+		return FromService
+	}
+	return ToService
+}
+
+// ownName is the rail's own name of a message definition.
+func (p *Profile) ownName(def string) string {
+	if f, ok := p.form.(interface{ name(def string) string }); ok {
+		return f.name(def)
+	}
+	return def
+}
+
+// ownNamespace reports whether the rail's documents belong to no ISO namespace.
+func (p *Profile) ownNamespace() bool {
+	_, ok := p.form.(interface{ name(def string) string })
+	return ok
 }

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 
 	"github.com/parleypay/parley/messaging/mls"
 )
 
 // ErrCrashed is what every operation of a store fails with from the moment of its crash until Restart.
 var ErrCrashed = errors.New("mlstest: the store has crashed")
+
+var errOver = errors.New("mlstest: the transaction is over")
 
 // Store holds the rows of one client: its own and those of its groups. It is used by one goroutine at a time.
 type Store struct {
@@ -52,7 +55,7 @@ func (s *Store) Update(groupID []byte, f func(mls.Tx) error) error {
 // name returns the name of a row in the store: those of the client have no group.
 func (t *Tx) name(k mls.Key) (string, error) {
 	if t.done {
-		return "", errors.New("mlstest: the transaction is over")
+		return "", errOver
 	}
 	if t.store.crashed {
 		return "", ErrCrashed
@@ -125,10 +128,30 @@ func (s *Store) step() error {
 	return nil
 }
 
+// PutOwn writes a row of the caller's own, which becomes durable together with those of MLS; nil deletes it.
+func (t *Tx) PutOwn(name string, value []byte) error {
+	if t.done {
+		return errOver
+	}
+	if err := t.store.step(); err != nil {
+		return err
+	}
+	if t.pending[ownPrefix+name] = nil; value != nil {
+		t.pending[ownPrefix+name] = append([]byte{}, value...)
+	}
+	return nil
+}
+
+// Own returns a row of the caller's own that is durable, or nil. The value is the store's.
+func (s *Store) Own(name string) []byte { return s.rows[ownPrefix+name] }
+
+// ownPrefix starts the names of the caller's own rows; those of MLS start with a digit.
+const ownPrefix = "own:"
+
 // Commit makes everything written durable. A crash can come before, when all is lost, and after, when the caller does not learn of it.
 func (t *Tx) Commit() error {
 	if t.done {
-		return errors.New("mlstest: the transaction is over")
+		return errOver
 	}
 	t.done = true
 	if err := t.store.step(); err != nil {
@@ -174,9 +197,12 @@ func (s *Store) Copy() *Store {
 // RollBack replaces all durable rows by those of a copy made earlier.
 func (s *Store) RollBack(to *Store) { s.rows = maps.Clone(to.Copy().rows) }
 
-// Rows calls yield with each durable row of the client (group nil) and of its groups. The value is the store's own.
+// Rows calls yield with each durable row of MLS: those of the client, whose group is empty, and those of its groups. The value is the store's own.
 func (s *Store) Rows(yield func(groupID []byte, k mls.Key, value []byte) bool) {
 	for name, v := range s.rows {
+		if strings.HasPrefix(name, ownPrefix) {
+			continue
+		}
 		var n, at int
 		for at = 0; name[at] != ':'; at++ {
 			n = 10*n + int(name[at]-'0')
@@ -192,5 +218,5 @@ func (s *Store) Rows(yield func(groupID []byte, k mls.Key, value []byte) bool) {
 	}
 }
 
-// Len returns the number of durable rows.
+// Len returns the number of durable rows, the caller's own included.
 func (s *Store) Len() int { return len(s.rows) }

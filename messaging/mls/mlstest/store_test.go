@@ -52,6 +52,13 @@ func TestStoreKeepsGroupsApart(t *testing.T) {
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)
 	}
+	own := s.Begin([]byte("one"))
+	if err := own.PutOwn("mine", []byte("3")); err != nil || s.Own("mine") != nil {
+		t.Error("a row of the caller's own is there before its transaction is durable")
+	}
+	if err := own.Commit(); err != nil || string(s.Own("mine")) != "3" {
+		t.Error("a row of the caller's own is not there")
+	}
 	if v, _ := s.Begin([]byte("two")).Get(k); v != nil {
 		t.Error("a row of another group is seen")
 	}

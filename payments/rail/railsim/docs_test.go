@@ -25,7 +25,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := string(text)
-	for name, table := range map[string]string{"profiles": profileTable(), "meanings": meaningTable(), "rules": ruleTable(), "magic": magicTable(), "actions": actionTable()} {
+	for name, table := range map[string]string{"profiles": profileTable(), "meanings": meaningTable(), "money": moneyTable(), "recalls": recallTable(), "rules": ruleTable(), "magic": magicTable(), "actions": actionTable()} {
 		block := regexp.MustCompile(`(?s)(<!-- begin: ` + name + ` -->\n).*?(<!-- end: ` + name + ` -->)`)
 		if !block.MatchString(got) {
 			t.Fatalf("no table %s", name)
@@ -83,21 +83,31 @@ func profileTable() string {
 	row("creditor's bank says yes with", func(p *rail.Profile) string { return p.AnswerYes() })
 	row("rail waits for the creditor's bank", func(p *rail.Profile) string { return p.ServiceTimeout.String() })
 	row("unknown after", func(p *rail.Profile) string { return p.AnswerTimeout.String() })
-	row("enquiries after that", func(p *rail.Profile) string {
+	row("no answer", func(p *rail.Profile) string { return p.Recovery.String() })
+	row("steps after that", func(p *rail.Profile) string {
 		var s []string
 		for _, d := range p.Ladder {
 			s = append(s, d.String())
 		}
 		return strings.Join(s, ", ")
 	})
+	row("payer's money given back meanwhile", func(p *rail.Profile) string { return map[bool]string{true: "yes", false: "no"}[p.RestorePayer] })
 	row("case after that", func(p *rail.Profile) string { return p.CaseAfter.String() })
 	row("largest message", func(p *rail.Profile) string { return fmt.Sprintf("%d bytes", p.SizeMaxBytes) })
 	row("times", func(p *rail.Profile) string {
-		return map[time.Duration]string{time.Second: "whole seconds, UTC", time.Millisecond: "milliseconds, UTC"}[p.TimeResolution]
+		zone := "UTC"
+		if p.Zone == rail.Eastern {
+			zone = "US Eastern without zone"
+		}
+		return map[time.Duration]string{time.Second: "whole seconds, ", time.Millisecond: "milliseconds, "}[p.TimeResolution] + zone
 	})
 	row("the rail's reasons", func(p *rail.Profile) string {
 		c := p.Codes
-		return fmt.Sprintf("%s no funds, %s creditor's bank silent, %s bank unknown, %s too late, %s no record", c.NoFunds, c.CreditorTimeout, c.UnknownAgent, c.TooLate, c.NotFound)
+		s := fmt.Sprintf("%s no funds, %s creditor's bank silent, %s bank unknown, %s too late", c.NoFunds, c.CreditorTimeout, c.UnknownAgent, c.TooLate)
+		if c.NotFound != "" {
+			s += ", " + c.NotFound + " no record"
+		}
+		return s
 	})
 	return table(" | "+strings.Join(rail.Names(), " | "), rows)
 }
@@ -112,6 +122,60 @@ func meaningTable() string {
 		}
 	}
 	return table("rail | who says it | status | means", rows)
+}
+
+func moneyTable() string {
+	var rows [][]string
+	kinds := []rail.Kind{rail.Accepted, rail.Settled, rail.SettledCredited, rail.SettledPending, rail.Rejected, rail.Blocked}
+	head := "what was known"
+	for _, k := range kinds {
+		head += " | " + k.String()
+	}
+	for m := rail.MoneyUnknown; m <= rail.MoneyReturned; m++ {
+		row := []string{m.String()}
+		for _, k := range kinds {
+			cell := "contradiction"
+			if next, ok := m.After(k); m.Returning(k) {
+				cell = m.String() + ", a return is due"
+			} else if ok {
+				cell = next.String()
+			}
+			row = append(row, cell)
+		}
+		rows = append(rows, row)
+	}
+	return table(head, rows)
+}
+
+func recallTable() string {
+	var rows [][]string
+	for _, p := range profiles() {
+		reasons := map[string]string{}
+		var order []string
+		for _, r := range p.Recalls {
+			limit := "no limit known"
+			switch {
+			case r.Days > 0:
+				limit = fmt.Sprintf("%d banking business days", r.Days)
+			case r.Months > 0:
+				limit = fmt.Sprintf("%d months", r.Months)
+			}
+			if reasons[limit] == "" {
+				order = append(order, limit)
+			}
+			reasons[limit] = strings.TrimSpace(reasons[limit] + " " + r.Reason)
+		}
+		var limits []string
+		for _, limit := range order {
+			limits = append(limits, reasons[limit]+": "+limit)
+		}
+		part := "whole amount"
+		if p.Returns.Partial {
+			part = "parts too"
+		}
+		rows = append(rows, []string{p.Name, p.Returns.Ask, p.Returns.Answer, p.Returns.Message + ", " + part, strings.Join(p.Returns.Reasons, " "), strings.Join(limits, "; ")})
+	}
+	return table("rail | asked with | refused with | money comes back as | return reasons | asked until", rows)
 }
 
 func ruleTable() string {

@@ -1,0 +1,358 @@
+package rail
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/parleypay/parley/payments"
+	"github.com/parleypay/parley/payments/iso20022"
+)
+
+// pixForm is the wire of Pix's settlement system (SPI): an Envelope in a namespace of its own for each message and version, with AppHdr
+// and Document inside. Shapes are those of the central bank's public message catalogue 5.13, described here in our own words.
+type pixForm struct{}
+
+// pixMessages are the messages read and written, by ISO's definition. (pacs.004.spi.1.5, camt and admi messages have no structure here.)
+var pixMessages = map[string]struct {
+	name, namespace string
+	structure       *node
+}{
+	MsgTransfer: {"pacs.008.spi.1.16", "https://www.bcb.gov.br/pi/pacs.008/1.16", structure(`Envelope{`+pixHeader+` Document{FIToFICstmrCdtTrf{
+		GrpHdr{MsgId:msgid CreDtTm:time NbOfTxs:number SttlmInf{SttlmMtd:CLRG} PmtTpInf{InstrPrty:HIGH|NORM SvcLvl{Prtry:PAGPRI|PAGAGD|PAGFRD}}}
+		CdtTrfTxInf+{
+			PmtId{InstrId?:eod EndToEndId:e2e TxId?:txid}
+			IntrBkSttlmAmt:amount AccptncDtTm:time ChrgBr:SLEV
+			MndtRltdInf{Tp{LclInstrm{Prtry:MANU|DICT|QRDN|QRES|INIC|AUTO|APDN|APES}}}
+			InitgPty?{Id{OrgId{Othr{Id:cnpj}}}}
+			Dbtr{Nm:text140 Id{PrvtId{Othr{Id:taxid}}}}
+			DbtrAcct{Id{Othr{Id:account Issr?:branch}} Tp{Cd:CACC|OTHR|SLRY|SVGS|TRAN}}
+			DbtrAgt{FinInstnId{ClrSysMmbId{MmbId:ispb}}}
+			CdtrAgt{FinInstnId{ClrSysMmbId{MmbId:ispb}}}
+			Cdtr{Id{PrvtId{Othr{Id:taxid}}}}
+			CdtrAcct{Id{Othr{Id:account Issr?:branch}} Tp{Cd:CACC|OTHR|SLRY|SVGS|TRAN} Prxy?{Id:text77}}
+			Purp{Cd:IPAY|GSCB|IPRT|OTHR|REFU}
+			Tax?{RefNb:alnum50 Rcrd+{Tp:CBSSPLIT|IBSSPLIT Ctgy:INF TaxAmt{TtlAmt:amount}}}
+			RmtInf?{Ustrd?:text140 Strd?{RfrdDocInf{Tp{CdOrPrtry{Prtry:AGFSS|AGTEC|AGTOT} Issr:ispb}} RfrdDocAmt{AdjstmntAmtAndRsn+{Amt:amount Rsn:VLCP|VLDN}}}}
+		}}}}`, pixKinds)},
+	MsgStatus: {"pacs.002.spi.1.17", "https://www.bcb.gov.br/pi/pacs.002/1.17", structure(`Envelope{`+pixHeader+` Document{FIToFIPmtStsRpt{
+		GrpHdr{MsgId:msgid CreDtTm:time}
+		TxInfAndSts+{
+			OrgnlInstrId:eod OrgnlEndToEndId:e2e TxSts:ACCC|ACSC|ACSP|RJCT
+			StsRsnInf*{Rsn?{Cd:code} AddtlInf*:text105}
+			FctvIntrBkSttlmDt?{DtTm:time}
+			OrgnlTxRef?{IntrBkSttlmDt:date}
+		}}}}`, pixKinds)},
+}
+
+const pixHeader = `AppHdr{Fr{FIId{FinInstnId{Othr{Id:ispb}}}} To{FIId{FinInstnId{Othr{Id:ispb}}}} BizMsgIdr:msgid MsgDefIdr:text35 CreDt:time Sgntr:any}`
+
+const pixTime = "2006-01-02T15:04:05.000Z"
+
+var pixKinds = map[string]func(string) bool{
+	"msgid": func(s string) bool { return fits(s, "M", alnumUp, 8, alnums, 23) },
+	"e2e":   func(s string) bool { return payments.CheckPixEndToEndID(s) == nil },
+	"eod": func(s string) bool {
+		return payments.CheckPixEndToEndID(s) == nil || payments.CheckPixReturnID(s) == nil
+	},
+	"ispb": func(s string) bool { return fits(s, alnumUp, 8) },
+	"time": func(s string) bool {
+		t, err := time.Parse(pixTime, s)
+		return err == nil && t.Format(pixTime) == s
+	},
+	"date":    func(s string) bool { _, err := time.Parse(time.DateOnly, s); return err == nil },
+	"number":  func(s string) bool { return len(s) >= 1 && len(s) <= 15 && fits(s, digits, len(s)) },
+	"branch":  func(s string) bool { return len(s) >= 1 && len(s) <= 4 && fits(s, digits, len(s)) },
+	"account": func(s string) bool { return len(s) >= 1 && len(s) <= 20 && fits(s, alnumUp, len(s)) },
+	"txid":    func(s string) bool { return len(s) >= 1 && len(s) <= 35 && fits(s, alnums, len(s)) },
+	"alnum50": func(s string) bool { return len(s) >= 1 && len(s) <= 50 && fits(s, alnums, len(s)) },
+	"cnpj":    func(s string) bool { return fits(s, alnumUp, 12, digits, 2) },
+	"taxid":   func(s string) bool { return fits(s, digits, 11) || fits(s, alnumUp, 12, digits, 2) },
+	"code":    func(s string) bool { return fits(s, alnumUp, 4) },
+	"amount":  func(string) bool { return true }, // the decoder's to judge
+	"text35":  func(s string) bool { return within(s, 35) },
+	"text77":  func(s string) bool { return within(s, 77) },
+	"text105": func(s string) bool { return within(s, 105) },
+	"text140": func(s string) bool { return within(s, 140) },
+}
+
+// within reports whether s has 1 to n characters.
+func within(s string, n int) bool { return s != "" && len([]rune(s)) <= n }
+
+func (pixForm) name(def string) string { return pixMessages[def].name }
+
+func (pixForm) open(p *Profile, wire []byte) (*opened, error) {
+	limits := iso20022.Limits{SizeBytes: int64(p.SizeMaxBytes)}
+	tree, err := limits.Parse(wire)
+	if err != nil {
+		return nil, err
+	}
+	o := &opened{wire: tree.Root()}
+	for def, m := range pixMessages {
+		if o.wire.Namespace() == m.namespace {
+			o.def = def
+		}
+	}
+	switch {
+	case o.def == "":
+		return nil, o.wire.Fault("wrapper.namespace", "the envelope belongs to no message of this rail that is read here")
+	case o.wire.Name() != "Envelope":
+		return nil, o.wire.Fault("wrapper.element", "the wrapper's element is not Envelope")
+	}
+	if at, why := pixMessages[o.def].structure.check(o.wire); why != "" {
+		path := strings.TrimPrefix(strings.TrimPrefix(at.Path(), "/Envelope"), "/")
+		if f := p.rule("structure", path, at); f != nil {
+			f.Text = why
+			return nil, RuleErrors{f} // nothing else can be judged
+		}
+	}
+	o.headerAt, _ = o.wire.Child("AppHdr")
+	o.documentAt, _ = o.wire.Child("Document")
+	t := pixReader{}
+	if o.header, err = t.header(o); err != nil {
+		return nil, err
+	}
+	if o.def == MsgTransfer {
+		o.document, err = t.transfer(o.documentAt)
+	} else {
+		o.document = t.report(o.documentAt)
+	}
+	return o, err
+}
+
+// pixReader copies values into ISO's elements, as they stand.
+type pixReader struct{ b []byte }
+
+func (t *pixReader) put(format string, parts ...any) { t.b = fmt.Appendf(t.b, format, parts...) }
+
+// copy appends the element at names inside e under its own name, nothing if there is none.
+func (t *pixReader) copy(e iso20022.Element, names ...string) {
+	if x, ok := e.Child(names...); ok {
+		t.put("<%[1]s>%[2]s</%[1]s>", x.Name(), inner(x))
+	}
+}
+
+func (t *pixReader) header(o *opened) ([]byte, error) {
+	h := o.headerAt
+	t.b = nil
+	t.put(`<AppHdr xmlns="%s">`, iso20022.Namespace("head.001.001.01"))
+	for _, side := range [2]string{"Fr", "To"} {
+		t.put("<%[1]s><FIId><FinInstnId><ClrSysMmbId><MmbId>%[2]s</MmbId></ClrSysMmbId></FinInstnId></FIId></%[1]s>", side,
+			escape(h.Value(side, "FIId", "FinInstnId", "Othr", "Id")))
+	}
+	t.copy(h, "BizMsgIdr")
+	def := o.def
+	if h.Value("MsgDefIdr") != pixMessages[def].name {
+		def = "other" // judged by the rule about the header
+	}
+	t.put("<MsgDefIdr>%s</MsgDefIdr>", def)
+	t.copy(h, "CreDt")
+	t.put("</AppHdr>")
+	return t.b, nil
+}
+
+func (t *pixReader) transfer(doc iso20022.Element) ([]byte, error) {
+	body, _ := doc.Child("FIToFICstmrCdtTrf")
+	t.b = nil
+	t.put(`<Document xmlns="%s"><FIToFICstmrCdtTrf><GrpHdr>`, iso20022.Namespace(MsgTransfer))
+	t.copy(body, "GrpHdr", "MsgId")
+	t.copy(body, "GrpHdr", "CreDtTm")
+	t.copy(body, "GrpHdr", "NbOfTxs")
+	t.put("<SttlmInf><SttlmMtd>CLRG</SttlmMtd></SttlmInf></GrpHdr>")
+	for tx := range body.Children() {
+		if tx.Name() != "CdtTrfTxInf" {
+			continue
+		}
+		t.put("<CdtTrfTxInf>")
+		t.copy(tx, "PmtId")
+		t.put("<PmtTpInf><LclInstrm><Prtry>%s</Prtry></LclInstrm></PmtTpInf>", escape(tx.Value("MndtRltdInf", "Tp", "LclInstrm", "Prtry")))
+		if x, ok := tx.Child("IntrBkSttlmAmt"); ok {
+			ccy, _ := x.Attr("Ccy")
+			t.put(`<IntrBkSttlmAmt Ccy="%s">%s</IntrBkSttlmAmt>`, escape(ccy), inner(x))
+		}
+		t.copy(tx, "AccptncDtTm")
+		t.copy(tx, "ChrgBr")
+		t.put("<InstgAgt>%s</InstgAgt><InstdAgt>%s</InstdAgt>", agentBytes(tx, "DbtrAgt"), agentBytes(tx, "CdtrAgt"))
+		for _, side := range [2]string{"Dbtr", "Cdtr"} {
+			account, err := pixAccount(tx, side)
+			if err != nil {
+				return nil, err
+			}
+			if side == "Cdtr" {
+				t.copy(tx, "CdtrAgt")
+			}
+			t.put("<%s>", side)
+			t.copy(tx, side, "Nm")
+			t.put("</%[1]s><%[1]sAcct><Id><Othr><Id>%[2]s</Id></Othr></Id></%[1]sAcct>", side, account)
+			if side == "Dbtr" {
+				t.copy(tx, "DbtrAgt")
+			}
+		}
+		t.copy(tx, "Purp")
+		if x, ok := tx.Child("RmtInf", "Ustrd"); ok {
+			t.put("<RmtInf><Ustrd>%s</Ustrd></RmtInf>", inner(x))
+		}
+		t.put("</CdtTrfTxInf>")
+	}
+	t.put("</FIToFICstmrCdtTrf></Document>")
+	return t.b, nil
+}
+
+func agentBytes(tx iso20022.Element, name string) []byte {
+	x, _ := tx.Child(name)
+	return inner(x)
+}
+
+// pixAccount spells an account and its holder as one text (payments.PixAccount).
+func pixAccount(tx iso20022.Element, side string) (string, error) {
+	a, err := payments.PixAccount{
+		Holder: tx.Value(side, "Id", "PrvtId", "Othr", "Id"), Type: tx.Value(side+"Acct", "Tp", "Cd"),
+		Number: tx.Value(side+"Acct", "Id", "Othr", "Id"), Branch: tx.Value(side+"Acct", "Id", "Othr", "Issr"),
+	}.Account()
+	if err != nil {
+		at, _ := tx.Child(side + "Acct")
+		return "", at.Fault("model.account", "an account that has no place here: with letters, of type OTHR, or too long together with its holder")
+	}
+	return a.Reveal(), nil
+}
+
+func (t *pixReader) report(doc iso20022.Element) []byte {
+	body, _ := doc.Child("FIToFIPmtStsRpt")
+	t.b = nil
+	t.put(`<Document xmlns="%s"><FIToFIPmtStsRpt>`, iso20022.Namespace(MsgStatus))
+	t.copy(body, "GrpHdr")
+	for tx := range body.Children() {
+		if tx.Name() != "TxInfAndSts" {
+			continue
+		}
+		t.put("<TxInfAndSts>")
+		t.copy(tx, "OrgnlInstrId")
+		t.copy(tx, "OrgnlEndToEndId")
+		t.copy(tx, "TxSts")
+		for x := range tx.Children() {
+			if x.Name() == "StsRsnInf" {
+				t.put("<StsRsnInf>%s</StsRsnInf>", inner(x))
+			}
+		}
+		if day, _, ok := strings.Cut(tx.Value("FctvIntrBkSttlmDt", "DtTm"), "T"); ok {
+			t.put("<FctvIntrBkSttlmDt><Dt>%s</Dt></FctvIntrBkSttlmDt>", escape(day))
+		}
+		t.put("</TxInfAndSts>")
+	}
+	t.put("</FIToFIPmtStsRpt></Document>")
+	return t.b
+}
+
+func (pixForm) wrap(p *Profile, h *iso20022.Header, _ []byte) ([]byte, error) {
+	return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
+}
+
+func (pixForm) write(p *Profile, m *Message) ([]byte, error) {
+	// The codec's own checks of every value come first: what follows only places values.
+	if _, err := appendDocument(nil, m); err != nil {
+		return nil, err
+	}
+	if _, err := m.Header.Append(nil); err != nil {
+		return nil, err
+	}
+	def, ok := pixMessages[m.MsgDef()]
+	if !ok {
+		return nil, errors.New("this kind of message does not travel on Pix")
+	}
+	w := pixReader{b: append(make([]byte, 0, 4096), xmlDeclaration...)}
+	w.put(`<Envelope xmlns="%s"><AppHdr>`, def.namespace)
+	for _, side := range []struct {
+		name string
+		id   payments.AgentID
+	}{{"Fr", m.Header.From}, {"To", m.Header.To}} {
+		w.put("<%[1]s><FIId><FinInstnId><Othr><Id>%[2]s</Id></Othr></FinInstnId></FIId></%[1]s>", side.name, escape(string(side.id)))
+	}
+	// The signature is put in by whoever holds the keys: three references, over KeyInfo, AppHdr and Document.
+	w.put("<BizMsgIdr>%s</BizMsgIdr><MsgDefIdr>%s</MsgDefIdr><CreDt>%s</CreDt><Sgntr></Sgntr></AppHdr><Document>",
+		escape(m.Header.BizMsgID), def.name, m.Header.Created.UTC().Format(pixTime))
+	if m.Transfer != nil {
+		if err := w.writeTransfer(m.Transfer); err != nil {
+			return nil, err
+		}
+	} else {
+		w.writeReport(m.Status)
+	}
+	w.put("</Document></Envelope>")
+	// A value that has no place on Pix must not be left out in silence, and what leaves has the structure that is read.
+	if m.Transfer != nil && m.Transfer.UETR != "" {
+		return nil, errors.New("a transfer has no UETR on Pix")
+	}
+	tree, err := iso20022.Parse(w.b)
+	if err != nil {
+		return nil, err
+	}
+	if at, why := def.structure.check(tree.Root()); why != "" {
+		return nil, at.Fault(p.Name+".structure", why)
+	}
+	return w.b, nil
+}
+
+func (t *pixReader) optional(name, text string) {
+	if text != "" {
+		t.put("<%[1]s>%[2]s</%[1]s>", name, escape(text))
+	}
+}
+
+func (t *pixReader) writeTransfer(x *iso20022.CreditTransfer) error {
+	t.put("<FIToFICstmrCdtTrf><GrpHdr><MsgId>%s</MsgId><CreDtTm>%s</CreDtTm><NbOfTxs>1</NbOfTxs><SttlmInf><SttlmMtd>CLRG</SttlmMtd></SttlmInf>"+
+		"<PmtTpInf><InstrPrty>HIGH</InstrPrty><SvcLvl><Prtry>PAGPRI</Prtry></SvcLvl></PmtTpInf></GrpHdr><CdtTrfTxInf><PmtId>",
+		escape(x.MessageID), x.Created.UTC().Format(pixTime))
+	t.optional("InstrId", x.InstructionID)
+	t.optional("EndToEndId", string(x.EndToEndID))
+	t.optional("TxId", x.TransactionID)
+	t.put(`</PmtId><IntrBkSttlmAmt Ccy="%s">%s</IntrBkSttlmAmt><AccptncDtTm>%s</AccptncDtTm><ChrgBr>%s</ChrgBr>`+
+		"<MndtRltdInf><Tp><LclInstrm><Prtry>%s</Prtry></LclInstrm></Tp></MndtRltdInf>",
+		x.Amount.Currency, x.Amount.Text(), x.AcceptanceTime.UTC().Format(pixTime), escape(x.ChargeBearer), escape(x.LocalPrtry))
+	for _, side := range []struct {
+		name  string
+		party *iso20022.Party
+	}{{"Dbtr", &x.Debtor}, {"Cdtr", &x.Creditor}} {
+		a, err := payments.ParsePixAccount(side.party.Account)
+		if err != nil {
+			return err
+		}
+		agent := fmt.Sprintf("<%[1]sAgt><FinInstnId><ClrSysMmbId><MmbId>%[2]s</MmbId></ClrSysMmbId></FinInstnId></%[1]sAgt>", side.name, escape(string(side.party.Agent.ID)))
+		if side.name == "Cdtr" {
+			t.put("%s", agent)
+		}
+		t.put("<%s>", side.name)
+		t.optional("Nm", side.party.Name.Reveal())
+		t.put("<Id><PrvtId><Othr><Id>%s</Id></Othr></PrvtId></Id></%[2]s><%[2]sAcct><Id><Othr><Id>%[3]s</Id>", a.Holder, side.name, a.Number)
+		t.optional("Issr", a.Branch)
+		t.put("</Othr></Id><Tp><Cd>%s</Cd></Tp></%sAcct>", a.Type, side.name)
+		if side.name == "Dbtr" {
+			t.put("%s", agent)
+		}
+	}
+	t.put("<Purp><Cd>%s</Cd></Purp>", escape(x.Purpose))
+	if x.Remittance != "" {
+		t.put("<RmtInf><Ustrd>%s</Ustrd></RmtInf>", escape(x.Remittance))
+	}
+	t.put("</CdtTrfTxInf></FIToFICstmrCdtTrf>")
+	return nil
+}
+
+func (t *pixReader) writeReport(s *iso20022.StatusReport) {
+	t.put("<FIToFIPmtStsRpt><GrpHdr><MsgId>%s</MsgId><CreDtTm>%s</CreDtTm></GrpHdr><TxInfAndSts>", escape(s.MessageID), s.Created.UTC().Format(pixTime))
+	t.optional("OrgnlInstrId", s.OriginalInstruction)
+	t.optional("OrgnlEndToEndId", string(s.OriginalEndToEnd))
+	t.optional("TxSts", s.Status)
+	if s.Reason != "" || s.ReasonInfo != "" {
+		t.put("<StsRsnInf>")
+		if s.Reason != "" {
+			t.put("<Rsn><Cd>%s</Cd></Rsn>", escape(s.Reason))
+		}
+		t.optional("AddtlInf", s.ReasonInfo)
+		t.put("</StsRsnInf>")
+	}
+	if s.SettleDate != "" {
+		t.put("<FctvIntrBkSttlmDt><DtTm>%s</DtTm></FctvIntrBkSttlmDt>", s.Created.UTC().Format(pixTime))
+	}
+	t.put("</TxInfAndSts></FIToFIPmtStsRpt>")
+}
