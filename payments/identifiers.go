@@ -87,21 +87,29 @@ func formatUUID(u [16]byte) string {
 }
 
 func isUUID(s string, version byte) bool {
-	if len(s) != 36 || s[14] != version || !strings.ContainsRune("89ab", rune(s[19])) {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[14] != version || s[18] != '-' || s[23] != '-' {
 		return false
 	}
+	switch s[19] {
+	case '8', '9', 'a', 'b':
+	default:
+		return false
+	}
+	digits := 0
 	for i := range len(s) {
-		switch c := s[i]; {
-		case i == 8 || i == 13 || i == 18 || i == 23:
-			if c != '-' {
-				return false
-			}
-		case (c < '0' || c > '9') && (c < 'a' || c > 'f'):
-			return false
+		if lowerHex[s[i]] {
+			digits++
 		}
 	}
-	return true
+	return digits == 32 // all but the dashes
 }
+
+var lowerHex = func() (set [256]bool) {
+	for _, c := range []byte("0123456789abcdef") {
+		set[c] = true
+	}
+	return set
+}()
 
 // CheckLEI verifies a legal entity identifier (ISO 17442): 18 capitals or digits and two check digits, mod 97-10.
 func CheckLEI(s string) error {

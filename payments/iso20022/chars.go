@@ -5,8 +5,10 @@ import (
 	"unicode/utf8"
 )
 
-// textPlain marks the ASCII characters of text that need no second look; nameByte those of names.
-var textPlain, nameByte = func() (plain, name [256]bool) {
+// textPlain marks the ASCII characters of text that need no second look, textSpace the white space that is no carriage return, nameByte
+// the characters of names.
+var textPlain, textSpace, nameByte = func() (plain, space, name [256]bool) {
+	space[' '], space['\n'], space['\t'] = true, true, true
 	for c := byte('!'); c < utf8.RuneSelf; c++ {
 		plain[c] = c != '<' && c != '&' && c != '>'
 		name[c] = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-' || c == '.'

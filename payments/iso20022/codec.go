@@ -149,7 +149,8 @@ func (f Format) read(t *tree, doc []byte, m Message) *Fault {
 	defer x.free()
 	x.reading, x.def, x.format, x.tree, x.s = true, def, f, t, string(doc)
 	x.plainAttributes()
-	x.levels[0] = level{next: 1, end: t.next(0)}
+	x.levels[0] = level{end: t.next(0)}
+	x.goTo(&x.levels[0], 1)
 	x.depth = 1
 	if body == "" || x.begin(body) {
 		m.fields(x)
@@ -190,11 +191,12 @@ type codec struct {
 
 // level is one open element.
 type level struct {
-	name        string // writing
-	at, content int    // writing: where its start tag and its content begin
-	keep        bool   // writing: even if it is empty
+	name string // writing
+	at   int    // writing: where its start tag begins
+	keep bool   // writing: even if it is empty
 
 	node, next, end uint32 // reading: the element, the first child not read yet, and where its children end
+	nextName        string // reading: of the first child not read yet, "" if there is none
 	last            uint32 // reading: the child read last, 0 if none
 }
 
@@ -224,15 +226,17 @@ func (x *codec) begin(name string) bool {
 	if x.reading {
 		c, ok := x.take(name)
 		if ok {
-			f.node, f.next, f.end, f.last = c, c+1, x.next(c), 0
+			f.node, f.end, f.last = c, x.next(c), 0
+			x.goTo(f, c+1)
 			x.depth++
 		}
 		return ok
 	}
-	f.name, f.at, f.keep = name, len(x.b), false
-	x.tag(name)
-	f.content = len(x.b)
 	x.depth++
+	b, at := x.room(len(name) + 2)
+	f.name, f.at, f.keep = name, at, false
+	b[at] = '<'
+	b[at+1+copy(b[at+1:], name)] = '>'
 	return true
 }
 
@@ -250,7 +254,7 @@ func (x *codec) end() {
 	x.depth--
 	f := &x.levels[x.depth]
 	switch {
-	case !x.reading && len(x.b) == f.content && !f.keep:
+	case !x.reading && len(x.b) == f.at+len(f.name)+2 && !f.keep:
 		x.b = x.b[:f.at]
 	case !x.reading:
 		x.endTag(f.name)
@@ -262,28 +266,30 @@ func (x *codec) end() {
 	}
 }
 
+// goTo makes child c the first not read yet, if it is one.
+func (x *codec) goTo(f *level, c uint32) {
+	f.next, f.nextName = c, ""
+	if c < f.end {
+		n := &x.nodes[c]
+		f.nextName = x.s[n.nameAt:n.nameEnd]
+	}
+}
+
 // take returns the next element if it has that name, while reading.
 func (x *codec) take(name string) (uint32, bool) {
 	f := &x.levels[x.depth-1]
-	if f.next >= f.end || x.fault != nil {
+	if f.nextName != name || x.fault != nil {
 		return 0, false
 	}
-	n := &x.nodes[f.next]
-	if x.s[n.nameAt:n.nameEnd] != name {
-		return 0, false
-	}
-	f.last, f.next = f.next, n.skip
-	return f.last, true
+	c := f.next
+	f.last = c
+	x.goTo(f, x.nodes[c].skip)
+	return c, true
 }
 
 // is reports whether the next element has that name, while reading.
 func (x *codec) is(name string) bool {
-	f := &x.levels[x.depth-1]
-	if f.next >= f.end || x.fault != nil {
-		return false
-	}
-	n := &x.nodes[f.next]
-	return x.s[n.nameAt:n.nameEnd] == name
+	return x.levels[x.depth-1].nextName == name && x.fault == nil
 }
 
 // once refuses the next element of that name if the model has it already, from another place.
@@ -308,14 +314,15 @@ func (x *codec) pass(names ...string) {
 // passAll passes over everything up to the end of the open element.
 func (x *codec) passAll() {
 	f := &x.levels[x.depth-1]
-	f.next = f.end
+	x.goTo(f, f.end)
 }
 
 // passUntil passes over everything before the next element of that name.
 func (x *codec) passUntil(name string) {
 	f := &x.levels[x.depth-1]
 	for x.reading && x.fault == nil && f.next < f.end && !x.is(name) {
-		f.last, f.next = f.next, x.next(f.next)
+		f.last = f.next
+		x.goTo(f, x.next(f.next))
 	}
 }
 
@@ -398,24 +405,21 @@ func (x *codec) version(def *string) {
 // plainAttributes refuses attributes beyond Ccy, and the place of a schema on the root. What stands in an envelope of supplementary
 // data, or in a signature, is not this message's.
 func (x *codec) plainAttributes() {
-	if len(x.attrs) == 0 {
+	plain := true // the schema allows Ccy only, of no namespace
+	for i := range x.attrs {
+		plain = plain && x.attrs[i].ns == noNamespace
+	}
+	if plain {
 		return
 	}
 	for i := uint32(0); i < uint32(len(x.nodes)); i++ {
-		if name := x.tree.name(i); string(name) == "Envlp" || string(name) == "Sgntr" {
-			for _, a := range x.attributes(i) {
-				if a.ns != noNamespace {
-					x.failAt(i, "model.attribute", "an attribute that says nothing a payment needs")
-				}
-			}
-			i = x.next(i) - 1
-			continue
-		}
 		for _, a := range x.attributes(i) {
-			if a.ns == noNamespace || i == 0 && string(x.src[a.nameAt:a.nameEnd]) != "type" {
-				continue // the schema allows Ccy only
+			if a.ns != noNamespace && (i > 0 || string(x.src[a.nameAt:a.nameEnd]) == "type") {
+				x.failAt(i, "model.attribute", "an attribute that says nothing a payment needs")
 			}
-			x.failAt(i, "model.attribute", "an attribute that says nothing a payment needs")
+		}
+		if name := x.tree.name(i); string(name) == "Envlp" || string(name) == "Sgntr" {
+			i = x.next(i) - 1
 		}
 	}
 }

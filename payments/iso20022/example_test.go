@@ -105,3 +105,19 @@ func ExampleCreditTransfer_Append() {
 	// Output:
 	// iso20022: /Document/FIToFICstmrCdtTrf/CdtTrfTxInf/IntrBkSttlmAmt: model.amount: not above zero in a known currency, or over 18 digits
 }
+
+// A pacs.002 is read into what it says; a message of any other kind would come as its own type.
+func ExampleDecode() {
+	m, err := iso20022.Decode([]byte(`<Document xmlns="urn:iso:std:iso:20022:tech:xsd:pacs.002.001.10"><FIToFIPmtStsRpt>
+  <GrpHdr><MsgId>ANSWER-1</MsgId><CreDtTm>2026-11-23T14:30:01Z</CreDtTm></GrpHdr>
+  <TxInfAndSts><OrgnlEndToEndId>E2E-1</OrgnlEndToEndId><TxSts>RJCT</TxSts><StsRsnInf><Rsn><Cd>AC04</Cd></Rsn></StsRsnInf></TxInfAndSts>
+</FIToFIPmtStsRpt></Document>`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	if s, ok := m.(*iso20022.StatusReport); ok {
+		fmt.Println(s.OriginalEndToEnd, s.Status, s.Reason)
+	}
+	// Output: E2E-1 RJCT AC04
+}

@@ -211,6 +211,49 @@ func parseTime(v string, local *time.Location) (_ time.Time, why string) {
 	return t, ""
 }
 
+// appendTime writes a time of the years 1 to 9999 as parseTime reads it: without trailing zeros in the fraction of a second, and with its
+// zone or without.
+func appendTime(b []byte, t time.Time, zone bool) []byte {
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	b = appendDigits(b, year, 4)
+	b = appendDigits(append(b, '-'), int(month), 2)
+	b = appendDigits(append(b, '-'), day, 2)
+	b = appendDigits(append(b, 'T'), hour, 2)
+	b = appendDigits(append(b, ':'), minute, 2)
+	b = appendDigits(append(b, ':'), second, 2)
+	if n := t.Nanosecond(); n > 0 {
+		b = appendDigits(append(b, '.'), n, 9)
+		for b[len(b)-1] == '0' {
+			b = b[:len(b)-1]
+		}
+	}
+	if !zone {
+		return b
+	}
+	_, offset := t.Zone()
+	sign := byte('+')
+	switch {
+	case offset == 0:
+		return append(b, 'Z')
+	case offset < 0:
+		sign, offset = '-', -offset
+	}
+	b = appendDigits(append(b, sign), offset/3600, 2)
+	return appendDigits(append(b, ':'), offset/60%60, 2)
+}
+
+// appendDigits writes n with that many digits.
+func appendDigits(b []byte, n, digits int) []byte {
+	at := len(b)
+	b = append(b, "000000000"[:digits]...)
+	for i := at + digits - 1; n > 0; i-- {
+		b[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return b
+}
+
 // dateOf returns a day without a zone.
 func (x *codec) dateOf(i uint32) string {
 	v := x.plainOf(i)

@@ -262,7 +262,9 @@ func (x *codec) accountIn(name string, a *payments.Account, currency *payments.C
 	if !x.begin(name) {
 		return
 	}
-	if x.begin("Id") {
+	if !x.reading {
+		x.putAccountID(*a)
+	} else if x.begin("Id") {
 		x.accountNumber("IBAN", a, true)
 		if x.begin("Othr") {
 			x.accountNumber("Id", a, false)
@@ -279,13 +281,17 @@ func (x *codec) accountIn(name string, a *payments.Account, currency *payments.C
 	x.end()
 }
 
-func (x *codec) accountNumber(name string, a *payments.Account, iban bool) {
-	if !x.reading {
-		if a.IsIBAN() == iban {
-			x.raw(name, a.Reveal())
-		}
-		return
+// putAccountID writes the Id of an account, in few pieces.
+func (x *codec) putAccountID(a payments.Account) {
+	if a.IsIBAN() {
+		x.b = append(append(append(x.b, "<Id><IBAN>"...), a.Reveal()...), "</IBAN></Id>"...)
+	} else {
+		x.b = append(append(append(x.b, "<Id><Othr><Id>"...), a.Reveal()...), "</Id></Othr></Id>"...)
 	}
+}
+
+// accountNumber reads a number.
+func (x *codec) accountNumber(name string, a *payments.Account, iban bool) {
 	c, ok := x.take(name)
 	if !ok {
 		return

@@ -1,6 +1,9 @@
 package iso20022
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // tree is a scanned document: its elements in document order, as offsets into the bytes it was read from. Nothing is copied.
 type tree struct {
@@ -259,9 +262,16 @@ func (s *scanner) elements() bool {
 
 // markup reads one tag, comment or CDATA section.
 func (s *scanner) markup() bool {
+	if s.pos+1 < len(s.src) {
+		switch s.src[s.pos+1] {
+		case '/':
+			return s.endTag()
+		case '!', '?':
+		default:
+			return s.startTag()
+		}
+	}
 	switch {
-	case s.has("</"):
-		return s.endTag()
 	case s.has("<!--"):
 		s.mark(hasComment)
 		return s.comment()
@@ -278,21 +288,32 @@ func (s *scanner) markup() bool {
 // mark sets a flag of the innermost open element.
 func (s *scanner) mark(flag uint8) { s.nodes[s.open[len(s.open)-1]].flags |= flag }
 
+const eightSpaces = 0x2020202020202020
+
 // text reads character data up to the next markup.
 func (s *scanner) text() bool {
 	n := &s.nodes[s.open[len(s.open)-1]]
-	for s.pos < len(s.src) {
-		switch c := s.src[s.pos]; {
-		case textPlain[c]:
-			n.flags |= hasText
-			s.pos++
-			for s.pos < len(s.src) && textPlain[s.src[s.pos]] {
-				s.pos++
+	for {
+		src, at := s.src, s.pos // most text is white space, or plain
+		for at < len(src) && textSpace[src[at]] {
+			at++
+			for at+8 <= len(src) && binary.LittleEndian.Uint64(src[at:]) == eightSpaces { // indentation
+				at += 8
 			}
+		}
+		if from := at; from < len(src) && textPlain[src[from]] {
+			for at < len(src) && textPlain[src[at]] {
+				at++
+			}
+			n.flags |= hasText
+		}
+		if s.pos = at; at >= len(src) {
+			return s.fail(s.pos, "xml.end", "ends inside an element")
+		}
+		switch c := src[at]; {
 		case c == '<':
 			return true
-		case c == ' ' || c == '\n' || c == '\t':
-			s.pos++
+		case textSpace[c]:
 		case c == '\r':
 			n.flags |= hasLineEnd
 			s.pos++
@@ -317,7 +338,6 @@ func (s *scanner) text() bool {
 			n.flags |= hasText
 		}
 	}
-	return s.fail(s.pos, "xml.end", "ends inside an element")
 }
 
 func (s *scanner) comment() bool {

@@ -14,16 +14,26 @@ func (s *scanner) startTag() bool {
 	case len(s.nodes)+s.forgotten >= s.limits.Elements:
 		return s.fail(at, "xml.elements", "more elements than the limit")
 	}
+	i := uint32(len(s.nodes))
+	parent := i
+	if n := len(s.open); n > 0 {
+		parent = s.open[n-1]
+	}
+	if end := plainName(s.src, at+1); end < len(s.src) && s.src[end] == '>' { // <name>, as most are
+		b := s.lookUp(nil)
+		s.pos = end + 1
+		s.nodes = append(s.nodes, node{
+			start: uint32(at), nameAt: uint32(at + 1), nameEnd: uint32(end), textAt: uint32(s.pos), textEnd: uint32(s.pos),
+			parent: parent, attrAt: uint32(len(s.attrs)), binding: b, ns: s.bindings[b].ns,
+		})
+		s.open = append(s.open, i)
+		return true
+	}
 	s.pos++
 	prefixAt := s.pos
 	nameAt, ok := s.qualifiedName()
 	if !ok {
 		return false
-	}
-	i := uint32(len(s.nodes))
-	parent := i
-	if n := len(s.open); n > 0 {
-		parent = s.open[n-1]
 	}
 	s.nodes = append(s.nodes, node{
 		start: uint32(at), nameAt: uint32(nameAt), nameEnd: uint32(s.pos), parent: parent, attrAt: uint32(len(s.attrs)),
@@ -184,6 +194,9 @@ func (s *scanner) intern(uri []byte) uint16 {
 func (s *scanner) lookUp(prefix []byte) uint16 {
 	for k := len(s.scope) - 1; k >= 0; k-- {
 		b := &s.bindings[s.scope[k]]
+		if len(prefix) == 0 && b.prefixAt == b.prefixEnd {
+			return s.scope[k]
+		}
 		if bytes.Equal(s.src[b.prefixAt:b.prefixEnd], prefix) {
 			return s.scope[k]
 		}
@@ -233,9 +246,20 @@ func (s *scanner) qualifiedName() (nameAt int, ok bool) {
 	return nameAt, true
 }
 
+// plainName returns where a name of ASCII characters that begins at at ends: at itself if none begins there.
+func plainName(src []byte, at int) int {
+	if at >= len(src) || !nameByte[src[at]] || src[at] <= '9' {
+		return at
+	}
+	for at++; at < len(src) && nameByte[src[at]]; at++ {
+	}
+	return at
+}
+
 // ncName reads a name without a colon (Namespaces in XML 1.0, NCName).
 func (s *scanner) ncName() bool {
 	at := s.pos
+	s.pos = plainName(s.src, at)
 	for s.pos < len(s.src) {
 		c := s.src[s.pos]
 		if nameByte[c] {

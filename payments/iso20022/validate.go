@@ -261,6 +261,11 @@ func (v *validator) place(p *frame, i, c uint32) *elemDef {
 		return nil
 	}
 	t := p.def
+	if t.kind == kindSequence && v.tree.nodes[c].ns == v.ns {
+		if e := p.quickly(v.tree.name(c)); e != nil {
+			return e
+		}
+	}
 	for p.k < t.particles() {
 		if p.of != nil {
 			if v.matches(c, p.of) && (p.of.max == 0 || p.n < uint32(p.of.max)) {
@@ -289,6 +294,30 @@ func (v *validator) place(p *frame, i, c uint32) *elemDef {
 		p.next()
 	}
 	v.unexpected(p, c)
+	return nil
+}
+
+// quickly is place where nothing is wrong and there is no choice: it goes on to the particle of that name, as far as nothing that is
+// demanded lies between, or returns nil.
+func (p *frame) quickly(name []byte) *elemDef {
+	if e := p.of; e != nil {
+		if e.name == string(name) {
+			return nil // once more, if it may
+		}
+		p.next()
+	}
+	for p.k < len(p.def.elems) {
+		e := &p.def.elems[p.k]
+		switch {
+		case e.name == string(name):
+			p.of, p.last, p.n = e, e, 1
+			p.seen |= 1 << p.k
+			return e
+		case e.name == "" || e.min > 0:
+			return nil
+		}
+		p.next()
+	}
 	return nil
 }
 
@@ -371,6 +400,11 @@ func (v *validator) expectedFrom(c uint32, p *frame) bool {
 func (v *validator) finish(p *frame, i uint32) {
 	if p.of != nil {
 		p.next()
+	}
+	if p.def.kind == kindSequence {
+		for p.k < len(p.def.elems) && p.def.elems[p.k].min == 0 && p.def.elems[p.k].name != "" {
+			p.k++
+		}
 	}
 	for ; p.k < p.def.particles() && !v.done(); p.next() {
 		if p.def.kind == kindAny && p.n == 0 || p.def.kind != kindAny && !v.mayLack(p.def, p.k) {

@@ -177,9 +177,12 @@ func (x *codec) choice(name string, code *string, maxCode int, proprietary *stri
 	if !x.reading && *code != "" && *proprietary != "" {
 		x.fail(name, "model.choice", "both a code and a proprietary text")
 	}
-	if !x.reading && *code == "" && *proprietary == "" {
-		return
+	if x.reading || *code != "" || *proprietary != "" {
+		x.eitherOf(name, code, maxCode, proprietary)
 	}
+}
+
+func (x *codec) eitherOf(name string, code *string, maxCode int, proprietary *string) {
 	if x.begin(name) {
 		x.code("Cd", code, maxCode)
 		x.id("Prtry", proprietary, 35)
@@ -206,9 +209,9 @@ func (x *codec) time(name string, t *time.Time) {
 	if t.IsZero() {
 		return
 	}
-	at, layout := *t, timeLayout
+	at := *t
 	if zone := x.format.LocalZone; zone != nil {
-		at, layout = at.In(zone), localLayout
+		at = at.In(zone)
 	} else if _, offset := at.Zone(); offset%60 != 0 || offset > 14*3600 || offset < -14*3600 {
 		x.fail(name, "model.time", "offset not in whole minutes up to 14 hours")
 		return
@@ -218,7 +221,7 @@ func (x *codec) time(name string, t *time.Time) {
 		return
 	}
 	x.tag(name)
-	x.b = at.AppendFormat(x.b, layout)
+	x.b = appendTime(x.b, at, x.format.LocalZone == nil)
 	x.endTag(name)
 }
 
@@ -353,11 +356,14 @@ func (x *codec) currency(name string, v *payments.Currency) {
 		}
 		return
 	}
-	if _, known := v.Digits(); *v != "" && !known {
-		x.fail(name, "model.currency", "unknown currency")
-	} else if *v != "" {
-		x.raw(name, string(*v))
+	if *v == "" {
+		return
 	}
+	if _, known := v.Digits(); !known {
+		x.fail(name, "model.currency", "unknown currency")
+		return
+	}
+	x.raw(name, string(*v))
 }
 
 // sameAmount reads an amount that must be that of the payment. It is not written.
@@ -431,11 +437,5 @@ func (x *codec) chargeBearer(v *string) {
 
 // maxMinor is the largest amount of 18 digits (totalDigits of ActiveCurrencyAndAmount).
 const maxMinor = 999_999_999_999_999_999
-
-// The layouts write fractions of a second without trailing zeros.
-const (
-	timeLayout  = localLayout + "Z07:00"
-	localLayout = "2006-01-02T15:04:05.999999999"
-)
 
 const namespacePrefix = "urn:iso:std:iso:20022:tech:xsd:"
