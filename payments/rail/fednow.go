@@ -48,6 +48,8 @@ func fednow() *Profile {
 		Yes:                "ACTC",
 		Settled:            "ACSC",
 		SettledCreditor:    "ACSC",
+		Pending:            "ACWP",
+		Posted:             "ACCC",
 		ParticipantStatus:  []string{"ACTC", "ACWP", "ACCC", "PDNG", "BLCK", "RJCT"},
 		// The service's own list of proprietary reasons is public only for E990; the simulator writes the letters of the ISO code.
 		ServiceReasonIsPrtry: true,

@@ -19,7 +19,7 @@ func pix() *Profile {
 		Service:   "00038166",         // the central bank
 
 		HeaderVersion: "head.001.001.01", // built on it, in the message's own namespace
-		Definitions:   []string{MsgStatus, MsgTransfer},
+		Definitions:   []string{MsgStatus, msgPixReturn, MsgTransfer},
 		form:          pixForm{},
 
 		LocalPrtry:             []string{"MANU", "DICT", "QRDN", "QRES", "INIC", "AUTO", "APDN", "APES"},
@@ -31,9 +31,11 @@ func pix() *Profile {
 		NoAddress:              true,
 		PlainReference:         true,
 		OriginalByEndToEnd:     true,
-		ReturnDef:              "pacs.004.spi.1.5",
+		ReturnDef:              msgPixReturn,
 		Yes:                    "ACSP",
 		Settled:                "ACSC",
+		Pending:                "ACSP",
+		Posted:                 "ACSC",
 		SettledCreditor:        "ACCC",
 		ParticipantStatus:      []string{"ACSP", "RJCT"},
 		Codes:                  Codes{NoFunds: "AM04", CreditorTimeout: "AB03", UnknownAgent: "RC10", TooLate: "AB03"},

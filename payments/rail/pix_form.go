@@ -14,7 +14,7 @@ import (
 // and Document inside. Shapes are those of the central bank's public message catalogue 5.13, described here in our own words.
 type pixForm struct{}
 
-// pixMessages are the messages read and written, by ISO's definition. (pacs.004.spi.1.5, camt and admi messages have no structure here.)
+// pixMessages are the messages read and written, by ISO's definition. (camt, admi, pibr and reda messages have no structure here.)
 var pixMessages = map[string]struct {
 	name, namespace string
 	structure       *node
@@ -44,15 +44,25 @@ var pixMessages = map[string]struct {
 			FctvIntrBkSttlmDt?{DtTm:time}
 			OrgnlTxRef?{IntrBkSttlmDt:date}
 		}}}}`, pixKinds)},
+	msgPixReturn: {"pacs.004.spi.1.5", "https://www.bcb.gov.br/pi/pacs.004/1.5", structure(`Envelope{`+pixHeader+` Document{PmtRtr{
+		GrpHdr{MsgId:msgid CreDtTm:time NbOfTxs:number SttlmInf{SttlmMtd:CLRG}}
+		TxInf+{
+			RtrId:return OrgnlEndToEndId:e2e RtrdIntrBkSttlmAmt:amount SttlmPrty:HIGH|NORM ChrgBr:SLEV
+			RtrRsnInf{Rsn{Cd:BE08|FR01|MD06|SL02} AddtlInf*:text105}
+			OrgnlTxRef{RmtInf?{Ustrd:text140} DbtrAgt{FinInstnId{ClrSysMmbId{MmbId:ispb}}} CdtrAgt{FinInstnId{ClrSysMmbId{MmbId:ispb}}}}
+		}}}}`, pixKinds)},
 }
+
+const msgPixReturn = "pacs.004.001.10" // what pacs.004.spi.1.5 is built on
 
 const pixHeader = `AppHdr{Fr{FIId{FinInstnId{Othr{Id:ispb}}}} To{FIId{FinInstnId{Othr{Id:ispb}}}} BizMsgIdr:msgid MsgDefIdr:text35 CreDt:time Sgntr:any}`
 
 const pixTime = "2006-01-02T15:04:05.000Z"
 
 var pixKinds = map[string]func(string) bool{
-	"msgid": func(s string) bool { return fits(s, "M", alnumUp, 8, alnums, 23) },
-	"e2e":   func(s string) bool { return payments.CheckPixEndToEndID(s) == nil },
+	"msgid":  func(s string) bool { return fits(s, "M", alnumUp, 8, alnums, 23) },
+	"e2e":    func(s string) bool { return payments.CheckPixEndToEndID(s) == nil },
+	"return": func(s string) bool { return payments.CheckPixReturnID(s) == nil },
 	"eod": func(s string) bool {
 		return payments.CheckPixEndToEndID(s) == nil || payments.CheckPixReturnID(s) == nil
 	},
@@ -113,10 +123,17 @@ func (pixForm) open(p *Profile, wire []byte) (*opened, error) {
 	if o.header, err = t.header(o); err != nil {
 		return nil, err
 	}
-	if o.def == MsgTransfer {
+	switch o.def {
+	case MsgTransfer:
 		o.document, err = t.transfer(o.documentAt)
-	} else {
+	case MsgStatus:
 		o.document = t.report(o.documentAt)
+	default:
+		t.b = nil
+		t.put(`<Document xmlns="%s">`, iso20022.Namespace(o.def))
+		t.children(o.documentAt)
+		t.put("</Document>")
+		o.document = t.b
 	}
 	return o, err
 }
@@ -129,7 +146,28 @@ func (t *pixReader) put(format string, parts ...any) { t.b = fmt.Appendf(t.b, fo
 // copy appends the element at names inside e under its own name, nothing if there is none.
 func (t *pixReader) copy(e iso20022.Element, names ...string) {
 	if x, ok := e.Child(names...); ok {
-		t.put("<%[1]s>%[2]s</%[1]s>", x.Name(), inner(x))
+		t.tree(x)
+	}
+}
+
+// tree appends e with all that stands in it, without prefixes.
+func (t *pixReader) tree(e iso20022.Element) {
+	t.put("<%s", e.Name())
+	if ccy, ok := e.Attr("Ccy"); ok {
+		t.put(` Ccy="%s"`, escape(ccy))
+	}
+	t.put(">")
+	if e.IsLeaf() {
+		t.b = append(t.b, inner(e)...)
+	} else {
+		t.children(e)
+	}
+	t.put("</%s>", e.Name())
+}
+
+func (t *pixReader) children(e iso20022.Element) {
+	for c := range e.Children() {
+		t.tree(c)
 	}
 }
 
@@ -167,13 +205,14 @@ func (t *pixReader) transfer(doc iso20022.Element) ([]byte, error) {
 		t.put("<CdtTrfTxInf>")
 		t.copy(tx, "PmtId")
 		t.put("<PmtTpInf><LclInstrm><Prtry>%s</Prtry></LclInstrm></PmtTpInf>", escape(tx.Value("MndtRltdInf", "Tp", "LclInstrm", "Prtry")))
-		if x, ok := tx.Child("IntrBkSttlmAmt"); ok {
-			ccy, _ := x.Attr("Ccy")
-			t.put(`<IntrBkSttlmAmt Ccy="%s">%s</IntrBkSttlmAmt>`, escape(ccy), inner(x))
-		}
+		t.copy(tx, "IntrBkSttlmAmt")
 		t.copy(tx, "AccptncDtTm")
 		t.copy(tx, "ChrgBr")
-		t.put("<InstgAgt>%s</InstgAgt><InstdAgt>%s</InstdAgt>", agentBytes(tx, "DbtrAgt"), agentBytes(tx, "CdtrAgt"))
+		for _, agent := range [2][2]string{{"InstgAgt", "DbtrAgt"}, {"InstdAgt", "CdtrAgt"}} {
+			t.put("<%s>", agent[0])
+			t.copy(tx, agent[1], "FinInstnId")
+			t.put("</%s>", agent[0])
+		}
 		for _, side := range [2]string{"Dbtr", "Cdtr"} {
 			account, err := pixAccount(tx, side)
 			if err != nil {
@@ -191,17 +230,14 @@ func (t *pixReader) transfer(doc iso20022.Element) ([]byte, error) {
 		}
 		t.copy(tx, "Purp")
 		if x, ok := tx.Child("RmtInf", "Ustrd"); ok {
-			t.put("<RmtInf><Ustrd>%s</Ustrd></RmtInf>", inner(x))
+			t.put("<RmtInf>")
+			t.tree(x)
+			t.put("</RmtInf>")
 		}
 		t.put("</CdtTrfTxInf>")
 	}
 	t.put("</FIToFICstmrCdtTrf></Document>")
 	return t.b, nil
-}
-
-func agentBytes(tx iso20022.Element, name string) []byte {
-	x, _ := tx.Child(name)
-	return inner(x)
 }
 
 // pixAccount spells an account and its holder as one text (payments.PixAccount).
@@ -232,7 +268,7 @@ func (t *pixReader) report(doc iso20022.Element) []byte {
 		t.copy(tx, "TxSts")
 		for x := range tx.Children() {
 			if x.Name() == "StsRsnInf" {
-				t.put("<StsRsnInf>%s</StsRsnInf>", inner(x))
+				t.tree(x)
 			}
 		}
 		if day, _, ok := strings.Cut(tx.Value("FctvIntrBkSttlmDt", "DtTm"), "T"); ok {
@@ -244,8 +280,37 @@ func (t *pixReader) report(doc iso20022.Element) []byte {
 	return t.b
 }
 
-func (pixForm) wrap(p *Profile, h *iso20022.Header, _ []byte) ([]byte, error) {
-	return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
+func (pixForm) wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+	if h.MsgDef != msgPixReturn {
+		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
+	}
+	doc, err := iso20022.Parse(document)
+	if err != nil {
+		return nil, err
+	}
+	w := pixReader{}
+	w.put("<PmtRtr><GrpHdr>")
+	w.copy(doc.Root(), "PmtRtr", "GrpHdr", "MsgId")
+	if created, ok := doc.Root().Child("PmtRtr", "GrpHdr", "CreDtTm"); ok {
+		t, err := time.Parse(time.RFC3339Nano, created.Text())
+		if err != nil {
+			return nil, created.Fault("model.time", "no time")
+		}
+		w.put("<CreDtTm>%s</CreDtTm>", t.UTC().Format(pixTime))
+	}
+	w.put("<NbOfTxs>1</NbOfTxs><SttlmInf><SttlmMtd>CLRG</SttlmMtd></SttlmInf></GrpHdr><TxInf>")
+	tx, _ := doc.Root().Child("PmtRtr", "TxInf")
+	w.copy(tx, "RtrId")
+	w.copy(tx, "OrgnlEndToEndId")
+	w.copy(tx, "RtrdIntrBkSttlmAmt")
+	w.put("<SttlmPrty>HIGH</SttlmPrty>")
+	w.copy(tx, "ChrgBr")
+	w.copy(tx, "RtrRsnInf")
+	w.put("<OrgnlTxRef>")
+	w.copy(tx, "OrgnlTxRef", "DbtrAgt")
+	w.copy(tx, "OrgnlTxRef", "CdtrAgt")
+	w.put("</OrgnlTxRef></TxInf></PmtRtr>")
+	return pixEnvelope(p, h, w.b)
 }
 
 func (pixForm) write(p *Profile, m *Message) ([]byte, error) {
@@ -253,36 +318,42 @@ func (pixForm) write(p *Profile, m *Message) ([]byte, error) {
 	if _, err := appendDocument(nil, m); err != nil {
 		return nil, err
 	}
-	if _, err := m.Header.Append(nil); err != nil {
+	if m.Transfer != nil && m.Transfer.UETR != "" {
+		return nil, errors.New("a transfer has no UETR on Pix") // a value without a place must not be left out in silence
+	}
+	w := pixReader{}
+	switch {
+	case m.Transfer != nil:
+		if err := w.writeTransfer(m.Transfer); err != nil {
+			return nil, err
+		}
+	case m.Status != nil:
+		w.writeReport(m.Status)
+	}
+	return pixEnvelope(p, &m.Header, w.b)
+}
+
+// pixEnvelope puts header and document into the envelope, and checks the whole: what leaves has the structure that is read.
+func pixEnvelope(p *Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+	def, ok := pixMessages[h.MsgDef]
+	if !ok || document == nil {
+		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
+	}
+	if _, err := h.Append(nil); err != nil {
 		return nil, err
 	}
-	def, ok := pixMessages[m.MsgDef()]
-	if !ok {
-		return nil, errors.New("this kind of message does not travel on Pix")
-	}
-	w := pixReader{b: append(make([]byte, 0, 4096), xmlDeclaration...)}
+	w := pixReader{b: append(make([]byte, 0, len(document)+1024), xmlDeclaration...)}
 	w.put(`<Envelope xmlns="%s"><AppHdr>`, def.namespace)
 	for _, side := range []struct {
 		name string
 		id   payments.AgentID
-	}{{"Fr", m.Header.From}, {"To", m.Header.To}} {
+	}{{"Fr", h.From}, {"To", h.To}} {
 		w.put("<%[1]s><FIId><FinInstnId><Othr><Id>%[2]s</Id></Othr></FinInstnId></FIId></%[1]s>", side.name, escape(string(side.id)))
 	}
 	// The signature is put in by whoever holds the keys: three references, over KeyInfo, AppHdr and Document.
 	w.put("<BizMsgIdr>%s</BizMsgIdr><MsgDefIdr>%s</MsgDefIdr><CreDt>%s</CreDt><Sgntr></Sgntr></AppHdr><Document>",
-		escape(m.Header.BizMsgID), def.name, m.Header.Created.UTC().Format(pixTime))
-	if m.Transfer != nil {
-		if err := w.writeTransfer(m.Transfer); err != nil {
-			return nil, err
-		}
-	} else {
-		w.writeReport(m.Status)
-	}
-	w.put("</Document></Envelope>")
-	// A value that has no place on Pix must not be left out in silence, and what leaves has the structure that is read.
-	if m.Transfer != nil && m.Transfer.UETR != "" {
-		return nil, errors.New("a transfer has no UETR on Pix")
-	}
+		escape(h.BizMsgID), def.name, h.Created.UTC().Format(pixTime))
+	w.b = append(append(w.b, document...), "</Document></Envelope>"...)
 	tree, err := iso20022.Parse(w.b)
 	if err != nil {
 		return nil, err

@@ -137,6 +137,7 @@ type Profile struct {
 	Yes                    string   // see AnswerYes
 	Settled                string   // the rail's word to the debtor's bank that a payment has settled
 	SettledCreditor        string   // and to the creditor's bank
+	Pending, Posted        string   // to the debtor's bank: accepted without posting, and posted after that
 	ParticipantStatus      []string // what a participant may say in a pacs.002
 	ParticipantReasonPrtry bool     // whether a participant may give Rsn/Prtry
 	ServiceReasonIsPrtry   bool     // the rail itself gives Rsn/Prtry

@@ -39,6 +39,8 @@ func rtp() *Profile {
 		Yes:                   "ACTC",
 		Settled:               "ACTC", // the receiver's yes, passed on once it has settled
 		SettledCreditor:       "ACSC",
+		Pending:               "ACWP",
+		Posted:                "ACTC",
 		ParticipantStatus:     []string{"ACTC", "ACWP", "RJCT"},
 		Codes:                 Codes{NoFunds: "AM04", CreditorTimeout: "DS24", UnknownAgent: "RC04", TooLate: "TM01"},
 		TimeResolution:        time.Second,

@@ -37,7 +37,9 @@ func sctinst() *Profile {
 		ReturnDef:              "pacs.004.001.09",
 		Yes:                    "ACCP",
 		Settled:                "ACCP", // the clearing mechanism confirms in the words of the creditor's bank
-		SettledCreditor:        "ACCP",
+		SettledCreditor:        "ACSC",
+		Pending:                "ACWP",
+		Posted:                 "ACCC",
 		ParticipantStatus:      []string{"ACCP", "RJCT"},
 		Codes:                  Codes{NoFunds: "AM23", CreditorTimeout: "AB05", UnknownAgent: "RC07", TooLate: "TM01", NotFound: "AG09"},
 		TimeResolution:         time.Millisecond,

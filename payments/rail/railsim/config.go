@@ -9,6 +9,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -116,10 +117,10 @@ var Actions = map[string]string{
 	"silence":    "nothing is answered for Delay, enquiries included; then as Then says. Default: the answer time-out and a quarter. Below zero: for ever",
 	"late":       "settles, the debtor's bank hears of it only after Delay; enquiries are answered. Default: the answer time-out and a quarter",
 	"duplicate":  "settles, every answer comes twice, byte for byte",
-	"pending":    "settles with ACWP, and ACCC comes after Delay. Default: a tenth of the answer time-out",
+	"pending":    "settles with the rail's word for not yet posted (ACWP; ACSP on Pix), and its word for posted comes after Delay. Default: a tenth of the answer time-out",
 	"block":      "settles with ACWP, and BLCK comes after Delay, as above",
 	"contradict": "settles, and after Delay, as above, a RJCT comes for the same payment",
-	"return":     "settles, and after Delay, as above, the money comes back with a pacs.004",
+	"return":     "settles, and after Delay, as above, the money comes back with a pacs.004, on RTP with a pacs.008",
 	"down":       "the rail announces with admi.004 that it is down, takes nothing for Delay, as above, and announces that it is up; the payment was not taken",
 	"lose":       "taken and forgotten: no answer, no execution, and enquiries find no record",
 	"error":      "goes the normal way, but the sender's request is answered with HTTP status 502 and an error page, as if something in between had failed",
@@ -200,7 +201,7 @@ func (cfg *Config) resolve() (*settings, error) {
 		id, err := payments.ParseAgentID(string(p.ID))
 		if err != nil {
 			wrong("%s.id: %w", at, err)
-		} else if id.IsBIC() != profile.Service.IsBIC() {
+		} else if id.IsBIC() != profile.Service.IsBIC() || !id.IsBIC() && len(id) != len(profile.Service) {
 			wrong("%s.id: not the kind of agent id this rail uses", at)
 		}
 		if _, twice := s.byID[p.ID]; twice || p.ID == profile.Service {
@@ -231,6 +232,9 @@ func (cfg *Config) resolve() (*settings, error) {
 		s.funds = append(s.funds, funds)
 	}
 	for i, r := range cfg.Rules {
+		if r.Action.Do == "block" && !slices.ContainsFunc(profile.Meanings(rail.Service), func(m rail.Meaning) bool { return m.Status == "BLCK" }) {
+			wrong("rules[%d].action: do: %s knows no BLCK", i, profile.Name)
+		}
 		m, err := r.Match.resolve(profile.Currency)
 		if err != nil {
 			wrong("rules[%d].match: %w", i, err)

@@ -18,14 +18,14 @@ type core struct {
 	dedup bool
 	delay time.Duration // before a pacs.008 reaches the creditor's bank
 
-	members   []member
-	payments  map[uint64]*payment
-	byMessage map[string][]uint64 // original message id → payments, oldest first
-	finished  []uint64            // in the order they finished, for forgetting
-	timers    timerHeap
-	lastID    uint64 // payments, timers and the rail's own messages are numbered from one counter
-	downUntil time.Time
-	once      map[string]bool // payments refused once by "down" or "throttle"
+	members    []member
+	payments   map[uint64]*payment
+	byOriginal map[string][]uint64 // what names the original → payments, oldest first
+	finished   []uint64            // in the order they finished, for forgetting
+	timers     timerHeap
+	lastID     uint64 // payments, timers and the rail's own messages are numbered from one counter
+	downUntil  time.Time
+	once       map[string]bool // payments refused once by "down" or "throttle"
 
 	log *changes // what the step changed; nil without a store
 
@@ -118,7 +118,7 @@ func (h *timerHeap) Pop() any {
 func newCore(cfg *Config, set *settings, start time.Time) *core {
 	c := &core{
 		set: set, magic: cfg.MagicAmounts, dedup: cfg.Deduplicate, delay: cfg.DeliverAfter,
-		payments: map[uint64]*payment{}, byMessage: map[string][]uint64{}, once: map[string]bool{},
+		payments: map[uint64]*payment{}, byOriginal: map[string][]uint64{}, once: map[string]bool{},
 		// Numbers start at the time, so that they go on rising when a rail without a store starts again.
 		lastID: uint64(max(start.UnixMicro(), 0)),
 		emit:   func(Document) {}, note: func(event) {},
@@ -208,6 +208,8 @@ func (c *core) submit(now time.Time, from int, m *rail.Message, wire []byte) err
 	case m.Status != nil:
 		doc.EndToEndID, doc.Status = m.Status.OriginalEndToEnd, m.Status.Status
 		return c.answer(now, from, m.Status, doc)
+	case c.set.profile.Recovery != rail.Ask:
+		return c.fault("message.type", "Document", "this rail is not asked: "+c.set.profile.Recovery.String())
 	default:
 		doc.EndToEndID = m.Request.OriginalEndToEnd
 		return c.enquiry(now, from, m.Request, doc)
@@ -217,10 +219,14 @@ func (c *core) submit(now time.Time, from int, m *rail.Message, wire []byte) err
 // transfer takes a pacs.008.
 func (c *core) transfer(now time.Time, from int, m *rail.Message, wire []byte, doc Document) error {
 	t := m.Transfer
-	if c.dedup {
-		if p := c.find(from, t.MessageID, t.UETR, t.EndToEndID); p != nil {
+	// A marked duplicate is looked up, and is a new payment if it is not known: that is what the mark is for.
+	if c.dedup || m.Header.CpyDplct == "DUPL" {
+		if p := c.find(from, t.MessageID, t.UETR, t.EndToEndID); p != nil && (p.state != stateLost || c.dedup) {
 			c.emit(doc)
 			c.note(event{"duplicate", "pacs.008"})
+			if p.action.Do == "silence" && p.hush.After(now) {
+				return nil
+			}
 			c.repeat(now, p)
 			return nil
 		}
@@ -246,22 +252,32 @@ func (c *core) transfer(now time.Time, from int, m *rail.Message, wire []byte, d
 		c.remember(t)
 		return errThrottled
 	}
-	c.emit(doc)
 	p := &payment{
 		id: c.next(), m: m, wire: wire, debtor: from, creditor: creditor, action: action, received: now, state: stateOpen, status: "PDNG", by: rail.Service,
 	}
 	if c.log == nil {
 		p.wire = nil // only the store needs it
 	}
-	c.payments[p.id] = p
-	c.touch(p.id)
-	c.byMessage[t.MessageID] = append(c.byMessage[t.MessageID], p.id)
+	c.open(p)
+	c.emit(doc)
 	c.begin(now, p)
 	switch action.Do {
 	case "error", "ok", "reset", "hang":
 		return lostAnswer(action.Do)
 	}
 	return nil
+}
+
+// open enters a payment under what later messages name it by.
+func (c *core) open(p *payment) {
+	c.payments[p.id] = p
+	c.touch(p.id)
+	key := c.original(p.m.Transfer)
+	c.byOriginal[key] = append(c.byOriginal[key], p.id)
+}
+
+func (c *core) original(t *iso20022.CreditTransfer) string {
+	return c.set.profile.Original(t.MessageID, t.EndToEndID)
 }
 
 // begin starts the execution of a payment as its action says.
@@ -322,14 +338,14 @@ func (c *core) forward(now time.Time, p *payment) {
 // answer takes a pacs.002 of the creditor's bank.
 func (c *core) answer(now time.Time, from int, s *iso20022.StatusReport, doc Document) error {
 	var p *payment
-	for _, id := range c.byMessage[s.OriginalMessageID] {
+	for _, id := range c.byOriginal[c.set.profile.Original(s.OriginalMessageID, s.OriginalEndToEnd)] {
 		if x := c.payments[id]; x.creditor == from && x.fits(s.OriginalUETR, s.OriginalEndToEnd) && x.state != stateLost {
 			if p == nil || p.state != stateOpen {
 				p = x // of copies of one message the oldest open one, else the last
 			}
 		}
 	}
-	if p == nil || s.OriginalMsgName != rail.MsgTransfer {
+	if p == nil || s.OriginalMsgName != rail.MsgTransfer && !c.set.profile.OriginalByEndToEnd {
 		return c.fault("original.unknown", "Document/FIToFIPmtStsRpt", "the answer names no payment that was delivered to this participant")
 	}
 	c.emit(doc)
@@ -345,7 +361,7 @@ func (c *core) answer(now time.Time, from int, s *iso20022.StatusReport, doc Doc
 		c.tell(now, p, "PDNG", "", rail.Participant)
 	case "ACWP":
 		c.settle(now, p, "ACWP")
-	case c.set.profile.Yes, "ACCC":
+	case c.set.profile.Yes, "ACCC": // on RTP and FedNow ACTC, on SEPA ACCP, on Pix ACSP
 		c.settle(now, p, "")
 	default: // BLCK without ACWP before
 		c.note(event{"ignored", s.Status})
@@ -380,16 +396,13 @@ func (c *core) settle(now time.Time, p *payment, status string) {
 	p.state = stateSettled
 	c.finish(p)
 	if status == "" {
-		status = "ACSC"
-		if c.set.profile.Yes == "ACCP" {
-			status = "ACCP" // the clearing mechanism confirms in the words of the creditor's bank
-		}
+		status = c.set.profile.Settled
 	}
 	later := now.Add(p.action.Delay)
 	switch p.action.Do {
 	case "pending":
-		status = "ACWP"
-		c.after(&timer{at: later, kind: timerTell, payment: p.id, status: "ACCC"})
+		status = c.set.profile.Pending
+		c.after(&timer{at: later, kind: timerTell, payment: p.id, status: c.set.profile.Posted})
 	case "block":
 		status = "ACWP"
 		c.after(&timer{at: later, kind: timerTell, payment: p.id, status: "BLCK"})
@@ -426,7 +439,7 @@ func (p *payment) fits(uetr payments.UETR, e2e payments.EndToEndID) bool {
 
 // find returns the last payment of that debtor's bank with those ids.
 func (c *core) find(from int, message string, uetr payments.UETR, e2e payments.EndToEndID) *payment {
-	ids := c.byMessage[message]
+	ids := c.byOriginal[c.set.profile.Original(message, e2e)]
 	for i := len(ids) - 1; i >= 0; i-- {
 		if p := c.payments[ids[i]]; p.debtor == from && p.fits(uetr, e2e) {
 			return p

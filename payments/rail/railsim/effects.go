@@ -20,7 +20,7 @@ type Effects struct {
 type Effect struct {
 	UETR       payments.UETR       `json:"uetr,omitempty"`
 	EndToEndID payments.EndToEndID `json:"end_to_end_id"`
-	Intent     payments.IntentID   `json:"intent,omitempty"` // if the end-to-end id was derived from one
+	Intent     payments.IntentID   `json:"intent,omitempty"` // that the transfer was made for, if it names one
 	Debtor     payments.AgentID    `json:"debtor"`
 	Creditor   payments.AgentID    `json:"creditor"`
 	Currency   payments.Currency   `json:"currency"`
@@ -78,7 +78,7 @@ func (s *Sim) Effects(uetr payments.UETR, e2e payments.EndToEndID) Effects {
 			}
 			i = len(out.Payments)
 			index[key{t.UETR, t.EndToEndID}] = i
-			intent, _ := payments.IntentFromEndToEnd(t.EndToEndID)
+			intent, _ := s.set.profile.Intent(t)
 			out.Payments = append(out.Payments, Effect{
 				UETR: t.UETR, EndToEndID: t.EndToEndID, Intent: intent, Debtor: t.Instructing.ID, Creditor: t.Instructed.ID,
 				Currency: t.Amount.Currency, Amount: t.Amount.Text(), Answers: []string{},

@@ -1,7 +1,6 @@
 package railsim
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/parleypay/parley/payments"
@@ -9,43 +8,47 @@ import (
 	"github.com/parleypay/parley/payments/rail"
 )
 
-// This file writes the two messages of a rail that package rail has no type for yet: pacs.004, money coming back, and admi.004, the
-// rail speaking of itself. They are made of our own identifiers and of amounts only, so plain formatting cannot make them invalid.
+// This file writes what a rail sends beside the three messages that a connector reads: money coming back, and the rail speaking of itself.
 
 const msgEvent = "admi.004.001.02"
 
-// sendBack moves the money of a settled payment back and sends the pacs.004 to the debtor's bank.
+// sendBack moves the money of a settled payment back: with a pacs.004 to the debtor's bank, or, on a rail that has none, with a new
+// pacs.008 the other way.
 func (c *core) sendBack(now time.Time, p *payment) {
 	t, prof := p.m.Transfer, c.set.profile
 	if p.returned || p.executions == 0 || c.members[p.creditor].available < t.Amount.Minor {
 		c.note(event{"unreturned", ""})
 		return
 	}
+	if prof.Returns.Message == rail.MsgTransfer {
+		c.payBack(now, p)
+		return
+	}
 	c.members[p.creditor].available -= t.Amount.Minor
 	c.members[p.debtor].available += t.Amount.Minor
 	p.returned = true
-	id := c.serviceID(now)
-	created := now.UTC().Truncate(prof.TimeResolution)
-	system := "<Cd>" + t.ClrSysCode + "</Cd>"
-	if t.ClrSysCode == "" {
-		system = "<Prtry>" + t.ClrSysPrtr + "</Prtry>"
+	id, day := c.serviceID(now), prof.Zone.In(now).Format(time.DateOnly)
+	r := &iso20022.Return{
+		MsgDef: prof.ReturnDef, MessageID: id, Created: now.UTC().Truncate(prof.TimeResolution), ClrSysCode: t.ClrSysCode, ClrSysPrtry: t.ClrSysPrtr,
+		ReturnID: id, Amount: t.Amount, SettleDate: day, ChargeBearer: prof.ChargeBearer,
+		Original: iso20022.Original{MessageID: t.MessageID, MessageName: rail.MsgTransfer, Created: t.Created, InstructionID: t.InstructionID, EndToEndID: t.EndToEndID,
+			TransactionID: t.TransactionID, UETR: t.UETR, Amount: t.Amount, Date: t.SettleDate},
+		Instructing: prof.Agent(t.Instructed.ID), Instructed: prof.Agent(t.Instructing.ID),
+		Debtor: iso20022.Party{Name: t.Creditor.Name}, Creditor: iso20022.Party{Name: t.Debtor.Name},
+		Reason: iso20022.Reason{Code: "AC04"},
 	}
-	optional := func(name, text string) string {
-		if text == "" {
-			return ""
-		}
-		return "<" + name + ">" + text + "</" + name + ">"
+	if len(prof.Returns.Reasons) > 0 {
+		r.Reason.Code = prof.Returns.Reasons[0]
 	}
-	doc := fmt.Appendf(nil, `<Document xmlns="%s"><PmtRtr><GrpHdr><MsgId>%s</MsgId><CreDtTm>%s</CreDtTm><NbOfTxs>1</NbOfTxs>`+
-		`<SttlmInf><SttlmMtd>CLRG</SttlmMtd><ClrSys>%s</ClrSys></SttlmInf></GrpHdr><TxInf><RtrId>%s</RtrId>`+
-		`<OrgnlGrpInf><OrgnlMsgId>%s</OrgnlMsgId><OrgnlMsgNmId>%s</OrgnlMsgNmId><OrgnlCreDtTm>%s</OrgnlCreDtTm></OrgnlGrpInf>%s%s%s%s`+
-		`<RtrdIntrBkSttlmAmt Ccy="%s">%s</RtrdIntrBkSttlmAmt><IntrBkSttlmDt>%s</IntrBkSttlmDt><ChrgBr>SLEV</ChrgBr>`+
-		`<InstgAgt>%s</InstgAgt><InstdAgt>%s</InstdAgt><RtrRsnInf><Rsn><Cd>AC04</Cd></Rsn></RtrRsnInf></TxInf></PmtRtr></Document>`,
-		iso20022.Namespace(prof.ReturnDef), id, created.Format(time.RFC3339Nano), system, id,
-		escape(t.MessageID), rail.MsgTransfer, t.Created.Format(time.RFC3339Nano),
-		optional("OrgnlInstrId", escape(t.InstructionID)), optional("OrgnlEndToEndId", escape(string(t.EndToEndID))),
-		optional("OrgnlTxId", escape(t.TransactionID)), optional("OrgnlUETR", string(t.UETR)),
-		t.Amount.Currency, t.Amount.Text(), created.Format(time.DateOnly), agent(prof, t.Instructed.ID), agent(prof, t.Instructing.ID))
+	if prof.OriginalByEndToEnd {
+		r.ReturnID = payments.NewPixReturnID(t.Instructed.ID, now, id)
+		r.Details.Debtor.Agent, r.Details.Creditor.Agent = t.Debtor.Agent, t.Creditor.Agent
+	}
+	doc, err := r.Append(nil)
+	if err != nil {
+		c.note(event{"unsendable", prof.ReturnDef})
+		return
+	}
 	h := prof.NewHeader(prof.Service, c.members[p.debtor].ID, prof.ReturnDef, id, now)
 	wire, err := prof.Wrap(&h, doc)
 	if err != nil {
@@ -56,45 +59,46 @@ func (c *core) sendBack(now time.Time, p *payment) {
 	c.note(event{"returned", ""})
 }
 
-// broadcast tells every participant that the rail goes DOWN or is UP.
+// payBack plays the creditor's bank: it sends a transfer of its own to the debtor, which is then a payment like any other.
+func (c *core) payBack(now time.Time, p *payment) {
+	t, prof := p.m.Transfer, c.set.profile
+	m, err := prof.NewTransfer(rail.TransferInput{
+		EndToEndID: payments.EndToEndID("RETURN" + rail.Suffix(t.TransactionID)), Amount: t.Amount,
+		Debtor: t.Creditor, Creditor: t.Debtor, Remittance: "RETURN OF " + t.TransactionID,
+		Participant: t.Instructed.ID, Suffix: rail.Suffix(t.TransactionID, "return"), Now: now,
+	})
+	if err != nil {
+		c.note(event{"unsendable", rail.MsgTransfer})
+		return
+	}
+	back := &payment{id: c.next(), m: m, debtor: p.creditor, creditor: p.debtor, action: c.defaults(Action{}), received: now, state: stateOpen, status: "PDNG", by: rail.Service}
+	if c.log != nil { // the store keeps payments as they came in
+		if back.wire, err = prof.Encode(m); err != nil {
+			c.note(event{"unsendable", rail.MsgTransfer})
+			return
+		}
+	}
+	p.returned = true
+	c.open(back)
+	c.begin(now, back)
+	c.note(event{"returned", ""})
+}
+
+// broadcast tells every participant that the rail goes DOWN or is UP, on a rail that has a message for it.
 func (c *core) broadcast(now time.Time, word string) {
 	prof := c.set.profile
-	code := map[string]string{"DOWN": "DOWN", "UP": "OPEN"}[word]
+	e := &iso20022.SystemEvent{Code: map[string]string{"DOWN": "DOWN", "UP": "OPEN"}[word], Time: now.UTC().Truncate(prof.TimeResolution)}
+	doc, err := e.Append(nil)
 	for i := range c.members {
 		h := prof.NewHeader(prof.Service, c.members[i].ID, msgEvent, c.serviceID(now), now)
-		doc := fmt.Appendf(nil, `<Document xmlns="%s"><SysEvtNtfctn><EvtInf><EvtCd>%s</EvtCd><EvtTm>%s</EvtTm></EvtInf></SysEvtNtfctn></Document>`,
-			iso20022.Namespace(msgEvent), code, now.UTC().Truncate(prof.TimeResolution).Format(time.RFC3339Nano))
-		wire, err := prof.Wrap(&h, doc)
+		var wire []byte
+		if err == nil {
+			wire, err = prof.Wrap(&h, doc)
+		}
 		if err != nil {
 			c.note(event{"unsendable", msgEvent})
 			continue
 		}
 		c.enqueue(i, wire, Document{At: now, Dir: rail.FromService, Participant: c.members[i].ID, MsgDef: msgEvent})
 	}
-}
-
-// agent writes FinInstnId of an agent.
-func agent(p *rail.Profile, id payments.AgentID) string {
-	if a := p.Agent(id); a.System != "" {
-		return "<FinInstnId><ClrSysMmbId><ClrSysId><Cd>" + a.System + "</Cd></ClrSysId><MmbId>" + string(id) + "</MmbId></ClrSysMmbId></FinInstnId>"
-	}
-	return "<FinInstnId><BICFI>" + string(id) + "</BICFI></FinInstnId>"
-}
-
-// escape writes text as character data.
-func escape(s string) string {
-	var b []byte
-	for i := range len(s) {
-		switch s[i] {
-		case '&':
-			b = append(b, "&amp;"...)
-		case '<':
-			b = append(b, "&lt;"...)
-		case '>':
-			b = append(b, "&gt;"...)
-		default:
-			b = append(b, s[i])
-		}
-	}
-	return string(b)
 }

@@ -183,8 +183,8 @@ func TestKeepMax(t *testing.T) {
 		for range 10 {
 			b.mustSend(b.debtor, b.transfer(2002, nil))
 		}
-		if e := b.sim.Effects("", ""); len(e.Payments) != 3 || len(b.sim.core.byMessage) != 3 {
-			t.Errorf("%d payments, %d message ids", len(e.Payments), len(b.sim.core.byMessage))
+		if e := b.sim.Effects("", ""); len(e.Payments) != 3 || len(b.sim.core.byOriginal) != 3 {
+			t.Errorf("%d payments, %d message ids", len(e.Payments), len(b.sim.core.byOriginal))
 		}
 	})
 }

@@ -228,7 +228,10 @@ func (s *Sim) passed(d Document) {
 		name = name[:8]
 	}
 	if s.cfg.Trace != nil {
-		intent, _ := payments.IntentFromEndToEnd(d.EndToEndID)
+		intent, ok := payments.IntentFromEndToEnd(d.EndToEndID)
+		if ids := s.core.byOriginal[string(d.EndToEndID)]; !ok && len(ids) > 0 { // Pix has ids of its own
+			intent, _ = s.set.profile.Intent(s.core.payments[ids[0]].m.Transfer)
+		}
 		s.cfg.Trace.Emit(trace.Event{
 			T: d.At, Actor: s.cfg.Actor, Event: name + word, Intent: string(intent), Detail: strings.TrimSpace(d.Status + side + string(d.Participant)),
 		})

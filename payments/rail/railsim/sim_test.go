@@ -27,9 +27,13 @@ var rails = map[string]struct {
 	banks            [3]payments.AgentID // debtor's, creditor's, one that the rail plays
 	debtor, creditor string
 	yes, creditorYes string
+	told             string // the rail's word to the creditor's bank
+	timeout          string
 }{
-	"fednow":  {[3]payments.AgentID{"021040078", "091000019", "121000248"}, "123456789012", "987654321000", "ACSC", "ACTC"},
-	"sctinst": {[3]payments.AgentID{"PAYRDEF0XXX", "SHOPFRP0", "SIMBNLA0"}, "DE89370400440532013000", "FR1420041010050500013M02606", "ACCP", "ACCP"},
+	"fednow":  {[3]payments.AgentID{"021040078", "091000019", "121000248"}, "123456789012", "987654321000", "ACSC", "ACTC", "ACSC", "AB05"},
+	"sctinst": {[3]payments.AgentID{"PAYRDEF0XXX", "SHOPFRP0", "SIMBNLA0"}, "DE89370400440532013000", "FR1420041010050500013M02606", "ACCP", "ACCP", "ACSC", "AB05"},
+	"rtp":     {[3]payments.AgentID{"021040078", "091000019", "121000248"}, "123456789012", "987654321000", "ACTC", "ACTC", "ACSC", "DS24"},
+	"pix":     {[3]payments.AgentID{"99999010", "20000000", "30000000"}, "12345678909P500000", "11222333000181C600000A4000", "ACSC", "ACSP", "ACCC", "AB03"},
 }
 
 func testConfig(name string) Config {
@@ -191,31 +195,42 @@ func eachRail(t *testing.T, f func(t *testing.T, name string)) {
 	}
 }
 
-// Every magic amount does what the table says, on both rails, at its time.
+// Every magic amount does what the table says, on every rail, at its time.
 func TestMagicAmounts(t *testing.T) {
 	for name, r := range rails {
-		T := must(rail.Lookup(name)).AnswerTimeout
+		p := must(rail.Lookup(name))
+		T := p.AnswerTimeout
 		long, short := T+T/4, T/10
 		system := name + ".message.type"
-		for _, c := range []struct {
+		type row struct {
 			magic    string
 			debtor   []string
 			at       []time.Duration
 			creditor []string
 			moved    int64 // from debtor to creditor in the end
 			execs    int
-		}{
-			{"01", []string{r.yes}, []time.Duration{0}, []string{"pacs.008", "ACSC"}, 1, 1},
+		}
+		returned := row{"09", []string{r.yes, system}, []time.Duration{0, short}, []string{"pacs.008", r.told}, 0, 1}
+		down := row{"10", []string{system, system}, []time.Duration{0, short}, []string{system, system}, 0, 0}
+		switch name {
+		case "rtp": // the money comes back as a transfer, which the debtor's bank of this test does not answer
+			late := short + p.ServiceTimeout
+			returned = row{"09", []string{r.yes, "pacs.008", "RJCT " + r.timeout}, []time.Duration{0, short, late}, []string{"pacs.008", r.told, "RJCT " + r.timeout}, 1, 1}
+		case "pix": // no message says that the rail is down
+			down.debtor, down.creditor = nil, nil
+		}
+		for _, c := range []row{
+			{"01", []string{r.yes}, []time.Duration{0}, []string{"pacs.008", r.told}, 1, 1},
 			{"02", []string{"RJCT AC03"}, []time.Duration{0}, nil, 0, 0},
 			{"03", []string{"RJCT AM04"}, []time.Duration{0}, nil, 0, 0},
-			{"04", []string{r.yes}, []time.Duration{long}, []string{"pacs.008", "ACSC"}, 1, 1},
-			{"05", []string{"RJCT AB05"}, []time.Duration{long}, nil, 0, 0},
-			{"06", []string{"ACWP", "ACCC"}, []time.Duration{0, short}, []string{"pacs.008", "ACSC"}, 1, 1},
-			{"07", []string{r.yes, r.yes}, []time.Duration{0, 0}, []string{"pacs.008", "ACSC", "ACSC"}, 1, 1},
-			{"08", []string{r.yes, "RJCT AB05"}, []time.Duration{0, short}, []string{"pacs.008", "ACSC"}, 1, 1},
-			{"09", []string{r.yes, system}, []time.Duration{0, short}, []string{"pacs.008", "ACSC"}, 0, 1},
-			{"10", []string{system, system}, []time.Duration{0, short}, []string{system, system}, 0, 0},
-			{"11", []string{r.yes}, []time.Duration{0}, []string{"pacs.008", "ACSC"}, 1, 1}, // no magic
+			{"04", []string{r.yes}, []time.Duration{long}, []string{"pacs.008", r.told}, 1, 1},
+			{"05", []string{"RJCT " + r.timeout}, []time.Duration{long}, nil, 0, 0},
+			{"06", []string{p.Pending, p.Posted}, []time.Duration{0, short}, []string{"pacs.008", r.told}, 1, 1},
+			{"07", []string{r.yes, r.yes}, []time.Duration{0, 0}, []string{"pacs.008", r.told, r.told}, 1, 1},
+			{"08", []string{r.yes, "RJCT " + r.timeout}, []time.Duration{0, short}, []string{"pacs.008", r.told}, 1, 1},
+			returned,
+			down,
+			{"11", []string{r.yes}, []time.Duration{0}, []string{"pacs.008", r.told}, 1, 1}, // no magic
 		} {
 			t.Run(name+"/"+c.magic, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -252,7 +267,7 @@ func TestMagicAmounts(t *testing.T) {
 					if got := b.positions(); got != want {
 						t.Errorf("positions %s, want %s", got, want)
 					}
-					e := b.sim.Effects(m.Transfer.UETR, "").Payments
+					e := b.sim.Effects("", m.Transfer.EndToEndID).Payments
 					if c.magic == "10" {
 						if len(e) != 0 {
 							t.Errorf("a payment not taken left %v", e)
@@ -296,11 +311,11 @@ func TestCreditorTimeout(t *testing.T) {
 				t.Errorf("positions while open %s", got)
 			}
 		})
-		if got := b.words(debtor); !slices.Equal(got, []string{"RJCT AB05"}) || debtor[0].after != b.p.ServiceTimeout {
+		if got := b.words(debtor); !slices.Equal(got, []string{"RJCT " + rails[name].timeout}) || debtor[0].after != b.p.ServiceTimeout {
 			t.Errorf("debtor %q", got)
 		}
 		// The refusal, then the answer to the late yes, which is the same refusal.
-		if got := b.words(creditor); !slices.Equal(got, []string{"pacs.008", "RJCT AB05", "RJCT AB05"}) {
+		if got := b.words(creditor); !slices.Equal(got, []string{"pacs.008", "RJCT " + rails[name].timeout, "RJCT " + rails[name].timeout}) {
 			t.Errorf("creditor %q", got)
 		}
 		if got := b.positions(); got != "10000.00/0.00 500.00/0.00 0.00/0.00" {
@@ -313,7 +328,7 @@ func TestCreditorRefuses(t *testing.T) {
 	eachRail(t, func(t *testing.T, name string) {
 		b := newBench(t, name, nil)
 		debtor, creditor := b.run(time.Minute, b.answering("RJCT", "AC04", time.Second), func() { b.mustSend(b.debtor, b.transfer(2000, nil)) })
-		if got := b.words(debtor); !slices.Equal(got, []string{"RJCT AC04"}) || b.p.Sender(debtor[0].m) != rail.Participant {
+		if got := b.words(debtor); !slices.Equal(got, []string{"RJCT AC04"}) || (b.p.Sender(debtor[0].m) == rail.Service) != (name == "pix") {
 			t.Errorf("debtor %q", got)
 		}
 		if got := b.words(creditor); !slices.Equal(got, []string{"pacs.008"}) {
@@ -348,7 +363,7 @@ func TestNoFunds(t *testing.T) {
 func TestUnknownCreditorBank(t *testing.T) {
 	eachRail(t, func(t *testing.T, name string) {
 		b := newBench(t, name, nil)
-		other := map[string]payments.AgentID{"fednow": "011000015", "sctinst": "NONEITM0"}[name]
+		other := map[string]payments.AgentID{"fednow": "011000015", "sctinst": "NONEITM0", "rtp": "011000015", "pix": "40000000"}[name]
 		debtor, _ := b.run(time.Minute, nil, func() {
 			b.mustSend(b.debtor, b.transfer(2000, func(in *rail.TransferInput) { in.Creditor.Agent = b.p.Agent(other) }))
 		})
@@ -383,8 +398,25 @@ func TestSentTwice(t *testing.T) {
 	}
 }
 
+// again makes what a bank sends when no answer came: a question, or the marked duplicate.
+func (b *bench) again(m *rail.Message) *rail.Message {
+	if b.p.Recovery == rail.ResendMarked {
+		return must(b.p.Duplicate(m))
+	}
+	return must(b.p.NewEnquiry(m.Transfer, m.Header.From, time.Now(), "E1"))
+}
+
+// A question, or a marked duplicate, gives the answer again and executes nothing twice; what was lost is denied, or executed for the
+// first time.
 func TestEnquiry(t *testing.T) {
 	eachRail(t, func(t *testing.T, name string) {
+		if must(rail.Lookup(name)).Recovery == rail.Wait {
+			return
+		}
+		lost := []string{"RJCT AG09"}
+		if name == "rtp" {
+			lost = []string{rails[name].yes}
+		}
 		for _, c := range []struct {
 			rule Action
 			want []string // answers to an enquiry at the deadline
@@ -394,21 +426,25 @@ func TestEnquiry(t *testing.T) {
 			{Action{Do: "late", Delay: time.Hour}, []string{rails[name].yes}},
 			{Action{Do: "silence", Delay: -1}, nil},
 			{Action{Do: "silence", Delay: -1, Then: "reject"}, nil},
-			{Action{Do: "lose"}, []string{"RJCT AG09"}},
-			{Action{Do: "contradict"}, []string{rails[name].yes, "RJCT AB05", rails[name].yes}},
+			{Action{Do: "lose"}, lost},
+			{Action{Do: "contradict"}, []string{rails[name].yes, "RJCT " + rails[name].timeout, rails[name].yes}},
 			{Action{Do: "unknown"}, []string{"RJCT ZZ99", "RJCT ZZ99"}},
 			{Action{Do: "huge"}, []string{name + ".message.size", rails[name].yes, rails[name].yes}},
 			{Action{Do: "skew"}, []string{rails[name].yes, rails[name].yes}},
 			{Action{Do: "amount"}, []string{rails[name].yes, rails[name].yes}},
 			{Action{Do: "garbled"}, []string{"xml.syntax", rails[name].yes, rails[name].yes}},
 		} {
-			b := newBench(t, name, func(cfg *Config) { cfg.Rules = []Rule{{Action: c.rule}} })
+			b := newBench(t, name, func(cfg *Config) { cfg.Rules = []Rule{{Action: c.rule, Times: 1}} })
+			var m *rail.Message
 			debtor, _ := b.run(b.p.AnswerTimeout+time.Minute, b.answering(b.p.AnswerYes(), "", 0), func() {
-				m := b.transfer(2000, nil)
+				m = b.transfer(2000, nil)
 				b.mustSend(b.debtor, m)
 				time.Sleep(b.p.AnswerTimeout)
-				b.mustSend(b.debtor, must(b.p.NewEnquiry(m.Transfer, rails[name].banks[0], time.Now(), "E1")))
+				b.mustSend(b.debtor, b.again(m))
 			})
+			if e := b.sim.Effects("", m.Transfer.EndToEndID).Payments; len(e) != 1 || e[0].Executions > 1 {
+				t.Errorf("%+v: %+v", c.rule, e)
+			}
 			got := b.words(debtor)
 			for i := range got {
 				if strings.HasPrefix(got[i], "xml.") {
@@ -433,8 +469,30 @@ func TestEnquiry(t *testing.T) {
 	})
 }
 
+// A rail that is not asked refuses the question at the door.
+func TestNotAsked(t *testing.T) {
+	eachRail(t, func(t *testing.T, name string) {
+		if name != "rtp" { // on Pix there is no such message at all
+			return
+		}
+		b := newBench(t, name, nil)
+		x := b.transfer(2000, nil).Transfer
+		id := must(b.p.MessageID(x.Instructing.ID, time.Now(), "E1"))
+		r := &iso20022.StatusRequest{GroupLevel: true, MessageID: id, Created: x.Created, OriginalMessageID: x.MessageID, OriginalMsgName: rail.MsgTransfer,
+			OriginalCreated: x.Created, Instructing: x.Instructing, Instructed: b.p.Agent(b.p.Service)}
+		err := b.send(b.debtor, &rail.Message{Header: b.p.NewHeader(x.Instructing.ID, b.p.Service, rail.MsgRequest, id, x.Created), Request: r})
+		var se *rail.SendError
+		if !errors.As(err, &se) || se.Faults[0].Rule != "rtp.message.type" {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 func TestEnquiryUnknown(t *testing.T) {
 	eachRail(t, func(t *testing.T, name string) {
+		if must(rail.Lookup(name)).Recovery != rail.Ask {
+			return
+		}
 		b := newBench(t, name, nil)
 		m := b.transfer(2000, nil) // never sent
 		time.Sleep(b.p.AnswerTimeout)
@@ -465,6 +523,9 @@ func TestForeignPayment(t *testing.T) {
 		}
 		if b.positions() != before {
 			t.Error("the positions changed")
+		}
+		if b.p.Recovery != rail.Ask {
+			return
 		}
 		time.Sleep(b.p.AnswerTimeout)
 		_, creditor := b.run(time.Second, nil, func() {

@@ -280,7 +280,8 @@ func (c *core) restorePayment(id uint64, wire []byte, state string) error {
 	if creditor < 0 && s.State == stateOpen {
 		return errors.New("its creditor's bank is not configured")
 	}
-	c.byMessage[m.Transfer.MessageID] = append(c.byMessage[m.Transfer.MessageID], id)
+	key := c.original(m.Transfer)
+	c.byOriginal[key] = append(c.byOriginal[key], id)
 	if s.State != stateOpen {
 		c.finished = append(c.finished, id)
 		slices.Sort(c.finished)

@@ -129,7 +129,7 @@ func (c *core) tellCreditor(now time.Time, p *payment) {
 	if p.creditor < 0 {
 		return
 	}
-	status, reason, by := "ACSC", "", rail.Service
+	status, reason, by := c.set.profile.SettledCreditor, "", rail.Service
 	if p.state == stateRefused {
 		status, reason, by = "RJCT", p.reason, p.by
 	}
@@ -249,10 +249,10 @@ func (c *core) finish(p *payment) {
 	for len(c.finished) > c.set.keepMax {
 		old := c.payments[c.finished[0]]
 		c.finished = c.finished[1:]
-		id := old.m.Transfer.MessageID
-		c.byMessage[id] = slices.DeleteFunc(c.byMessage[id], func(x uint64) bool { return x == old.id })
-		if len(c.byMessage[id]) == 0 {
-			delete(c.byMessage, id)
+		id := c.original(old.m.Transfer)
+		c.byOriginal[id] = slices.DeleteFunc(c.byOriginal[id], func(x uint64) bool { return x == old.id })
+		if len(c.byOriginal[id]) == 0 {
+			delete(c.byOriginal, id)
 		}
 		delete(c.payments, old.id)
 		c.touch(old.id)
