@@ -77,7 +77,9 @@ type (
 		Purpose   string
 		Chats     []string // the payee's; empty if there is none
 		Refuse    string   // ISO reason when the account cannot take it (AC03, AC04 …); empty when it can
+		Marked    bool     // as sent before (CpyDplct DUPL)
 		Transfer  Evidence
+		Stored    []byte // see Stored
 	}
 
 	// AnswerAsked: the rail asks what we answered (pacs.028).
@@ -88,8 +90,9 @@ type (
 type (
 	// StatusReceived: a pacs.002 about this payment.
 	StatusReceived struct {
-		Meaning   rail.Kind // what the status means for money, as the rail's profile reads it
-		Status    string    // TxSts
+		Meaning   rail.Kind   // what the status means for money, as the rail's profile reads it
+		By        rail.Sender // whose word it is
+		Status    string      // TxSts
 		Reason    string
 		Original  string              // OrgnlMsgId; must name our message
 		EndToEnd  payments.EndToEndID // empty if the message has none
@@ -120,8 +123,40 @@ type (
 	TimerFired struct {
 		Name TimerName
 		At   time.Time // as it was armed; a timer that was moved since is ignored
+		// Stored is the transfer as the journal has it, where the rail wants it sent again; see the function Stored.
+		Stored []byte
 	}
 )
+
+// Stored returns the outbox row whose exact bytes Step needs to decide on ev, and "" when it needs none: the transfer that is to be sent
+// again, or the answer that is to be repeated. The caller reads the row from the journal and hands its body on with WithStored; without
+// it, or with other bytes than were recorded, nothing is sent.
+func Stored(cfg *Core, p Payment, ev Event) string {
+	switch e := ev.(type) {
+	case TimerFired:
+		if e.Name == TimerEnquiry && p.Side == lifecycle.Debtor && resends(cfg.Recovery) {
+			return row(p, rowTransfer)
+		}
+	case TransferReceived:
+		if p.Side == lifecycle.Creditor && p.State != lifecycle.None {
+			return row(p, rowAnswer)
+		}
+	}
+	return ""
+}
+
+// WithStored returns the event with the bytes of the row that Stored named.
+func WithStored(ev Event, wire []byte) Event {
+	switch e := ev.(type) {
+	case TimerFired:
+		e.Stored = wire
+		return e
+	case TransferReceived:
+		e.Stored = wire
+		return e
+	}
+	return ev
+}
 
 // names reports whether a status that names the payment's message says nothing else against being about its transfer.
 func (e *StatusReceived) names(p *Payment) bool {

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -15,7 +16,8 @@ import (
 // money is given back when the answer is overdue (Regulation (EU) 2024/886).
 func NewCore(profile *rail.Profile, agent payments.AgentID) *Core {
 	c := &Core{Rail: profile.Name, Agent: agent, Currency: profile.Currency, Messages: railMessages{profile, agent},
-		Answer: profile.AnswerTimeout, Ladder: profile.Ladder, CaseAfter: profile.CaseAfter,
+		Answer: profile.AnswerTimeout, Recovery: profile.Recovery, Ladder: profile.Ladder, CaseAfter: profile.CaseAfter,
+		Blind:       profile.Recovery == rail.Wait, // where only the verdict counts
 		PositiveISO: profile.AnswerYes(), MaxAmount: profile.AmountMax}
 	if profile.RestorePayer {
 		c.Restore = profile.AnswerTimeout
@@ -121,6 +123,40 @@ func (r railMessages) Enquiry(p Payment, n int, now time.Time) ([]byte, error) {
 		return nil, err
 	}
 	return r.profile.Encode(m)
+}
+
+func (r railMessages) Again(sent []byte) ([]byte, error) {
+	m, err := r.profile.Decode(sent, rail.ToService)
+	if err != nil {
+		return nil, err
+	}
+	if m, err = r.profile.Duplicate(m); err != nil {
+		return nil, err
+	}
+	wire, err := r.profile.Encode(m)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(withoutMark(wire), sent) {
+		return nil, fmt.Errorf("%w: sent again, it would differ by more than the mark", ErrAltered)
+	}
+	return wire, nil
+}
+
+// withoutMark returns the wire message without its first element CpyDplct, if that says DUPL.
+func withoutMark(wire []byte) []byte {
+	const tag, text = "CpyDplct>", "DUPL</"
+	at := bytes.Index(wire, []byte(tag+text))
+	if at < 0 {
+		return wire
+	}
+	begin := bytes.LastIndexByte(wire[:at], '<')
+	rest := wire[at+len(tag):]
+	end := bytes.Index(rest, []byte(tag))
+	if begin < 0 || end < 0 {
+		return wire
+	}
+	return append(bytes.Clone(wire[:begin]), rest[end+len(tag):]...)
 }
 
 func (r railMessages) Reply(p Payment, status, reason string, now time.Time) ([]byte, error) {

@@ -169,6 +169,7 @@ func (e *Engine) bury(ctx context.Context, d rail.Delivery, inbox *journal.Inbox
 func (e *Engine) takeTransfer(ctx context.Context, m *rail.Message, ev Evidence, inbox *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.008.received")
 	event := transferEvent(m, ev)
+	event.Marked = m.Header.CpyDplct == "DUPL"
 	info, err := e.lookUp(ctx, event.Creditor.Account)
 	var refused *CoreError
 	switch {
@@ -217,8 +218,9 @@ func (e *Engine) lookUp(ctx context.Context, account payments.Account) (info Acc
 func (e *Engine) takeStatus(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.002.received")
 	s := m.Status
-	meaning := e.cfg.Profile.Meaning(e.cfg.Profile.Sender(m), s)
-	return e.toPayments(ctx, d, s.OriginalMessageID, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, Status: meaning.Status,
+	by := e.cfg.Profile.Sender(m)
+	meaning := e.cfg.Profile.Meaning(by, s)
+	return e.toPayments(ctx, d, s.OriginalMessageID, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, By: by, Status: meaning.Status,
 		Reason: word(meaning.Reason), Original: s.OriginalMessageID, EndToEnd: s.OriginalEndToEnd, UETR: s.OriginalUETR, Amount: s.OriginalAmount, MessageID: s.MessageID, Report: ev})
 }
 
