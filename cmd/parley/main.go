@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"runtime"
+
+	"github.com/parleypay/parley/internal/isotool"
 )
 
 // command is one subcommand. It returns the exit status; what it has to say about a failure it has written to errs.
@@ -24,6 +26,7 @@ var commands = []command{
 	{"chat", "a person's chat in the terminal, which can pay", chatCommand},
 	{"init", "write configuration files for the parts as separate processes", initCommand},
 	{"bench", "measure: bench pay, bench relay", benchCommand},
+	{"iso", "check, show and explain ISO 20022 messages (parley iso lists the ways)", isotool.Run},
 	{"sim", "play seeded worlds with faults and check the invariants", simCommand},
 }
 
