@@ -35,7 +35,7 @@ func (s *step) transferReceived(e TransferReceived) error {
 	if e.Execution.UETR != "" {
 		s.add(Index{journal.IndexUETR, string(e.Execution.UETR)})
 	}
-	s.trace("pacs.008 received", string(e.Execution.UETR))
+	s.trace("pacs.008 received", e.Execution.reference())
 
 	reason := e.Refuse
 	switch {
@@ -91,7 +91,7 @@ func (s *step) repeated(e TransferReceived) error {
 	if !same {
 		s.note("rail.other_transfer", e.Transfer)
 		s.openCase(CaseContradiction, "another transfer with the same end-to-end id")
-		if e.Execution.UETR == p.Execution.UETR || e.Execution.MessageID == p.Execution.MessageID {
+		if e.Execution.is(p.Execution) {
 			return nil // a refusal would be taken for one of the transfer that we answered already
 		}
 		other := *p

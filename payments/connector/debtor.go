@@ -208,8 +208,13 @@ func (s *step) submit() error {
 		return err
 	}
 	p.Submitted, p.Deadline = s.now, s.now.Add(s.cfg.Answer)
-	s.add(Index{journal.IndexUETR, string(x.UETR)}, Index{journal.IndexMessageID, x.MessageID},
-		Claim{journal.ClaimMessageID, x.MessageID})
+	if x.UETR != "" {
+		s.add(Index{journal.IndexUETR, string(x.UETR)})
+	}
+	if x.EndToEnd != p.Intent.EndToEndID() {
+		s.add(Index{journal.IndexEndToEnd, string(x.EndToEnd)})
+	}
+	s.add(Index{journal.IndexMessageID, x.MessageID}, Claim{journal.ClaimMessageID, x.MessageID})
 	s.add(SendRail{Row: s.row(rowTransfer), Transfer: true, Kind: "pacs.008", Wire: wire})
 	s.post(Line{Account: external, Minor: -p.Amount.Minor}, Line{Account: holdAccount(p.Debtor.Account), Minor: p.Amount.Minor})
 	s.clear(TimerExpiry)
@@ -217,7 +222,7 @@ func (s *step) submit() error {
 	if s.cfg.Restore > 0 {
 		s.set(TimerRestore, s.now.Add(s.cfg.Restore))
 	}
-	s.trace("journaled", string(x.UETR))
+	s.trace("journaled", x.reference())
 	return nil
 }
 

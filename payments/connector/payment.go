@@ -112,6 +112,7 @@ type Execution struct {
 	InstructionID string              `json:",omitempty"`
 	TransactionID string              `json:",omitempty"`
 	EndToEnd      payments.EndToEndID `json:",omitempty"`
+	Intent        payments.IntentID   `json:",omitempty"` // what it says it was made for, where the rail has end-to-end ids of its own (Pix)
 	UETR          payments.UETR       `json:",omitempty"`
 	Created       time.Time           `json:",omitzero"` // GrpHdr/CreDtTm
 	Accepted      time.Time           `json:",omitzero"` // AccptncDtTm; Created where the rail has none
