@@ -35,7 +35,7 @@ import (
 // Options says what to play and how to show it. Scenario, Rail, Exe and Stdout are required.
 type Options struct {
 	Scenario    string
-	Rail        string    // fednow or sctinst
+	Rail        string    // of package rail, such as "fednow"
 	Exe         string    // the parley program, which plays relay, rail and connectors
 	Out         string    // directory for the evidence; empty: none is kept
 	JSON        bool      // one JSON object per event instead of the transcript

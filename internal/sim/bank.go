@@ -13,6 +13,7 @@ import (
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
 )
 
 var ctx = context.Background()
@@ -46,7 +47,7 @@ type bank struct {
 func newBank(w *world, name string, agent payments.AgentID) *bank {
 	b := &bank{agent: agent, money: newCoreBank(w), journal: journal.NewMemory(), chats: map[string]*device{}, revoked: map[payments.IntentID]bool{}}
 	b.core = &connector.Core{Rail: "simrail", Agent: agent, Currency: "EUR", Messages: wireMessages{agent, w.bug}, Answer: answerTime,
-		Ladder: []time.Duration{0, 5 * time.Second, 30 * time.Second}, PositiveISO: "ACCP", Remind: 10 * time.Minute}
+		Ladder: []time.Duration{0, 5 * time.Second, 30 * time.Second}, PositiveISO: "ACCP", Remind: 10 * time.Minute, Recovery: rail.Ask}
 	if w.faults.restore {
 		b.core.Restore = 25 * time.Second
 	}

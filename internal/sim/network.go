@@ -82,6 +82,8 @@ func (m wireMessages) Enquiry(p connector.Payment, n int, now time.Time) ([]byte
 	return json.Marshal(railWire{Kind: "pacs.028", X: p.Execution, N: n})
 }
 
+func (m wireMessages) Again(sent []byte) ([]byte, error) { return sent, nil }
+
 func (m wireMessages) Reply(p connector.Payment, status, reason string, now time.Time) ([]byte, error) {
 	return json.Marshal(railWire{Kind: "pacs.002", X: p.Execution, Status: status, Reason: reason})
 }
