@@ -1,8 +1,6 @@
 package iso20022
 
-import (
-	"unicode/utf8"
-)
+import "unicode/utf8"
 
 // What texts the XSD base types take (XML Schema Part 2). White space around a decimal, boolean or base64Binary is allowed. Around
 // dates and times the verdict follows libxml2 2.9, the oracle of the tests, which allows it before a time, after the zone of a
