@@ -423,8 +423,9 @@ func TestLadder(t *testing.T) {
 			t.Fatalf("silence made it %s", p.State)
 		}
 	}
-	want := "answer+0 enquiry+1 enquiry+5 enquiry+30 case+120 case+86520 case+172920 case+259320"
-	if got := strings.Join(log, " "); got != want && got != strings.Replace(want, "enquiry+1", "enquiry+0", 1) {
+	// The first enquiry is carried out a second late, and the waits count anew.
+	want := "answer+0 enquiry+0 enquiry+6 enquiry+31 case+121 case+86521 case+172921 case+259321"
+	if got := strings.Join(log, " "); got != want {
 		t.Errorf("ladder: %s", got)
 	}
 	if p.Enquiries != 3 || !slices.Equal(p.Cases, []CaseKind{CaseUnknown}) {

@@ -189,6 +189,9 @@ func (r railMessages) Reply(p Payment, status, reason string, now time.Time) ([]
 func (r railMessages) transferEvent(m *rail.Message, ev Evidence) TransferReceived {
 	t := m.Transfer
 	x := r.execution(m)
+	if t.AcceptanceTime.IsZero() {
+		x.Accepted = m.Header.Created // the rail's clock began when it passed the transfer on, which may be a repetition of an old one
+	}
 	reference := t.Reference
 	if reference == "" {
 		reference = t.Remittance
