@@ -28,11 +28,10 @@ func TestMain(m *testing.M) {
 }
 
 // parley runs the program and returns its exit status and output.
-func parley(t *testing.T, args ...string) (status int, out, errs string) {
-	t.Helper()
+func parley(args ...string) (status int, out, errs string) {
 	exe, err := os.Executable()
 	if err != nil {
-		t.Fatal(err)
+		return -1, "", err.Error()
 	}
 	cmd := exec.Command(exe, args...)
 	cmd.Env = append(os.Environ(), "PARLEY_TEST_AS_MAIN=1")
@@ -40,7 +39,7 @@ func parley(t *testing.T, args ...string) (status int, out, errs string) {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		if _, ok := err.(*exec.ExitError); !ok {
-			t.Fatal(err)
+			return -1, "", err.Error()
 		}
 	}
 	return cmd.ProcessState.ExitCode(), stdout.String(), stderr.String()
@@ -79,56 +78,68 @@ func TestDemo(t *testing.T) {
 	if len(want) != len(strings.Split(demo.Scenarios(), ", ")) {
 		t.Fatalf("the test knows %d scenarios, the demo has %s", len(want), demo.Scenarios())
 	}
-	slots := make(chan struct{}, 8)
+	var checks []func()
+	slots := make(chan struct{}, 8) // plays mostly wait
 	for name, w := range want {
 		for _, rail := range profiles.Names() {
 			if testing.Short() && name != "settle" {
 				continue
 			}
-			t.Run(name+"/"+rail, func(t *testing.T) {
-				t.Parallel()
+			dir := filepath.Join(t.TempDir(), name+"-"+rail)
+			var status int
+			var out, errs string
+			played := make(chan struct{})
+			go func() {
+				defer close(played)
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				dir := filepath.Join(t.TempDir(), "out")
-				status, out, errs := parley(t, "demo", "-json", "-scenario", name, "-rail", rail, "-out", dir)
-				if status != w.status {
-					t.Fatalf("exit status %d, want %d\n%s\n%s", status, w.status, errs, out)
-				}
-				seen, last := map[string]bool{}, ended{}
-				for line := range strings.Lines(out) {
-					last = ended{}
-					if err := json.Unmarshal([]byte(line), &last); err != nil {
-						t.Fatalf("%v in line %q", err, line)
+				status, out, errs = parley("demo", "-json", "-scenario", name, "-rail", rail, "-out", dir)
+			}()
+			checks = append(checks, func() {
+				t.Run(name+"/"+rail, func(t *testing.T) {
+					<-played
+					if status != w.status {
+						t.Fatalf("exit status %d, want %d\n%s\n%s", status, w.status, errs, out)
 					}
-					if last.T.IsZero() || last.Actor == "" || last.Event.Event == "" {
-						t.Fatalf("an event without time, actor or name: %s", line)
+					seen, last := map[string]bool{}, ended{}
+					for line := range strings.Lines(out) {
+						last = ended{}
+						if err := json.Unmarshal([]byte(line), &last); err != nil {
+							t.Fatalf("%v in line %q", err, line)
+						}
+						if last.T.IsZero() || last.Actor == "" || last.Event.Event == "" {
+							t.Fatalf("an event without time, actor or name: %s", line)
+						}
+						seen[last.Actor+" "+last.Event.Event] = true
 					}
-					seen[last.Actor+" "+last.Event.Event] = true
-				}
-				if last.Status != w.final || last.Scenario != name || !strings.HasPrefix(last.Intent, "pi_") {
-					t.Errorf("the last line has %+v, want status %s", last, w.final)
-				}
-				for _, event := range append(recovery[rail], "payer-bank pacs.028 sent", "payer-bank pacs.008 sent again", "payer-bank payer restored") {
-					if wanted := strings.HasPrefix(name, "silence") && slices.Contains(recovery[rail], event); seen[event] != wanted {
-						t.Errorf("%q: %v, want %v: that is not the rail's rule", event, seen[event], wanted)
+					if last.Status != w.final || last.Scenario != name || !strings.HasPrefix(last.Intent, "pi_") {
+						t.Errorf("the last line has %+v, want status %s", last, w.final)
 					}
-				}
-				for _, event := range w.seen {
-					if !seen[event] {
-						t.Errorf("no event %q in\n%s", event, out)
+					for _, event := range append(recovery[rail], "payer-bank pacs.028 sent", "payer-bank pacs.008 sent again", "payer-bank payer restored") {
+						if wanted := strings.HasPrefix(name, "silence") && slices.Contains(recovery[rail], event); seen[event] != wanted {
+							t.Errorf("%q: %v, want %v: that is not the rail's rule", event, seen[event], wanted)
+						}
 					}
-				}
-				for _, event := range w.unseen {
-					if seen[event] {
-						t.Errorf("there is an event %q", event)
+					for _, event := range w.seen {
+						if !seen[event] {
+							t.Errorf("no event %q in\n%s", event, out)
+						}
 					}
-				}
-				if w.status != exitOK && !strings.Contains(errs, w.final) {
-					t.Errorf("standard error does not give the reason: %q", errs)
-				}
-				checkEvidence(t, dir, rail, seen["payer-bank pacs.008 sent"])
+					for _, event := range w.unseen {
+						if seen[event] {
+							t.Errorf("there is an event %q", event)
+						}
+					}
+					if w.status != exitOK && !strings.Contains(errs, w.final) {
+						t.Errorf("standard error does not give the reason: %q", errs)
+					}
+					checkEvidence(t, dir, rail, seen["payer-bank pacs.008 sent"])
+				})
 			})
 		}
+	}
+	for _, check := range checks {
+		check()
 	}
 }
 
@@ -187,6 +198,7 @@ func checkEvidence(t *testing.T, dir, rail string, sent bool) {
 		return
 	}
 	schemas := shared.Path(t, "iso20022/xsd")
+	byNamespace := map[string][]string{}
 	for _, file := range parts {
 		if rail == "rtp" && strings.HasSuffix(file, ".AppHdr.xml") {
 			continue
@@ -201,15 +213,19 @@ func checkEvidence(t *testing.T, dir, rail string, sent bool) {
 			continue
 		}
 		namespace, _, _ := strings.Cut(after, `"`)
-		if out, err := exec.Command(xmllint, "--noout", "--nonet", "--schema", filepath.Join(schemas, namespace+".xsd"), file).CombinedOutput(); err != nil {
-			t.Errorf("%s: %v\n%s", filepath.Base(file), err, out)
+		byNamespace[namespace] = append(byNamespace[namespace], file)
+	}
+	for namespace, files := range byNamespace {
+		args := append([]string{"--noout", "--nonet", "--schema", filepath.Join(schemas, namespace+".xsd")}, files...)
+		if out, err := exec.Command(xmllint, args...).CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
 		}
 	}
 }
 
 // TestTranscript reads what a person sees.
 func TestTranscript(t *testing.T) {
-	status, out, errs := parley(t, "demo", "-plain")
+	status, out, errs := parley("demo", "-plain")
 	if status != exitOK {
 		t.Fatalf("exit status %d\n%s%s", status, errs, out)
 	}

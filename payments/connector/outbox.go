@@ -23,7 +23,7 @@ func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt in
 		if err != nil {
 			return time.Second, false
 		}
-		if !p.stepWanted(row.ID) {
+		if !p.StepWanted(row.ID) {
 			e.done(row.ID)
 			return 0, true
 		}

@@ -163,8 +163,8 @@ func (s *step) dropStep() {
 	}
 }
 
-// stepWanted reports whether an outbox row of the ladder may still be carried out: it is the latest, and the outcome is open.
-func (p Payment) stepWanted(id string) bool {
+// StepWanted reports whether an outbox row of the ladder may still be carried out: it is the latest, and the outcome is open.
+func (p Payment) StepWanted(id string) bool {
 	s := step{p: &p}
 	return p.UnknownMoney() && p.steps() > 0 && s.stepRow() == id
 }
