@@ -77,7 +77,7 @@ func (e *Engine) takeAll(ctx context.Context, batch []rail.Delivery) error {
 	for _, d := range batch {
 		x := decoded{Delivery: d, hash: journal.HashOf(d.Wire)}
 		x.m, x.err = e.cfg.Profile.Decode(d.Wire, rail.FromService)
-		about := aboutMessage(x.m)
+		about := e.about(x.m)
 		if _, ok := groups[about]; !ok {
 			order = append(order, about)
 		}
@@ -102,17 +102,18 @@ func (e *Engine) takeAll(ctx context.Context, batch []rail.Delivery) error {
 	return errors.Join(errs...)
 }
 
-// aboutMessage names what a message is about, to keep the order among messages about the same.
-func aboutMessage(m *rail.Message) string {
-	switch {
-	case m == nil:
+// about names what a message is about, to keep the order among messages about the same.
+func (e *Engine) about(m *rail.Message) string {
+	if m == nil {
 		return ""
+	}
+	switch original := e.cfg.Profile.Original; {
 	case m.Transfer != nil:
-		return m.Transfer.MessageID
+		return original(m.Transfer.MessageID, m.Transfer.EndToEndID)
 	case m.Status != nil:
-		return m.Status.OriginalMessageID
+		return original(m.Status.OriginalMessageID, m.Status.OriginalEndToEnd)
 	default:
-		return m.Request.OriginalMessageID
+		return original(m.Request.OriginalMessageID, m.Request.OriginalEndToEnd)
 	}
 }
 
@@ -168,7 +169,8 @@ func (e *Engine) bury(ctx context.Context, d rail.Delivery, inbox *journal.Inbox
 
 func (e *Engine) takeTransfer(ctx context.Context, m *rail.Message, ev Evidence, inbox *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.008.received")
-	event := transferEvent(m, ev)
+	event := railMessages{e.cfg.Profile, e.cfg.Agent}.transferEvent(m, ev)
+	event.Marked = m.Header.CpyDplct == "DUPL"
 	info, err := e.lookUp(ctx, event.Creditor.Account)
 	var refused *CoreError
 	switch {
@@ -217,19 +219,24 @@ func (e *Engine) lookUp(ctx context.Context, account payments.Account) (info Acc
 func (e *Engine) takeStatus(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.002.received")
 	s := m.Status
-	meaning := e.cfg.Profile.Meaning(e.cfg.Profile.Sender(m), s)
-	return e.toPayments(ctx, d, s.OriginalMessageID, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, Status: meaning.Status,
+	by := e.cfg.Profile.Sender(m)
+	meaning := e.cfg.Profile.Meaning(by, s)
+	return e.toPayments(ctx, d, m, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, By: by, Status: meaning.Status,
 		Reason: word(meaning.Reason), Original: s.OriginalMessageID, EndToEnd: s.OriginalEndToEnd, UETR: s.OriginalUETR, Amount: s.OriginalAmount, MessageID: s.MessageID, Report: ev})
 }
 
 func (e *Engine) takeRequest(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.028.received")
-	return e.toPayments(ctx, d, m.Request.OriginalMessageID, "orphan-enquiry", inbox, AnswerAsked{ev})
+	return e.toPayments(ctx, d, m, "orphan-enquiry", inbox, AnswerAsked{ev})
 }
 
 // toPayments gives an event to the payments that a message names: one, or both sides of it when both banks are this one.
-func (e *Engine) toPayments(ctx context.Context, d rail.Delivery, original, orphan string, inbox func(string) *journal.InboxEntry, ev Event) error {
-	keys, err := e.cfg.Journal.Find(ctx, journal.IndexKey{Kind: journal.IndexMessageID, Value: original})
+func (e *Engine) toPayments(ctx context.Context, d rail.Delivery, m *rail.Message, orphan string, inbox func(string) *journal.InboxEntry, ev Event) error {
+	original := journal.IndexKey{Kind: journal.IndexMessageID, Value: e.about(m)}
+	if e.cfg.Profile.OriginalByEndToEnd {
+		original.Kind = journal.IndexEndToEnd
+	}
+	keys, err := e.cfg.Journal.Find(ctx, original)
 	if err != nil {
 		e.readFailed(ctx, err)
 		return err

@@ -108,6 +108,7 @@ func (x *codec) textOf(i uint32) string {
 	switch {
 	case n.flags&hasComment != 0:
 		x.failAt(i, "model.comment", "a comment inside a value")
+		return ""
 	case n.flags&(hasReference|hasCDATA|hasLineEnd) != 0:
 		return string(x.tree.text(i))
 	}
@@ -119,6 +120,7 @@ func (x *codec) idOf(i uint32) string {
 	v := x.textOf(i)
 	if why := checkID(v); why != "" {
 		x.failAt(i, "model.id", why)
+		return ""
 	}
 	return v
 }
@@ -128,6 +130,7 @@ func (x *codec) plainOf(i uint32) string {
 	n := &x.nodes[i]
 	if n.flags&(hasReference|hasCDATA|hasComment|hasLineEnd) != 0 {
 		x.failAt(i, "model.markup", "markup or a line end inside a value that needs none")
+		return ""
 	}
 	return x.s[n.textAt:n.textEnd]
 }
@@ -137,6 +140,7 @@ func (x *codec) codeOf(i uint32) string {
 	v := x.plainOf(i)
 	if !isCode(v) {
 		x.failAt(i, "model.code", "not ASCII letters and digits")
+		return ""
 	}
 	return v
 }
@@ -144,9 +148,13 @@ func (x *codec) codeOf(i uint32) string {
 // timeOf returns a date and time with its zone. A time without one is refused, and what Go's clock cannot hold.
 func (x *codec) timeOf(i uint32) time.Time {
 	v := x.plainOf(i)
+	if v == "" {
+		return time.Time{}
+	}
 	t, why := parseTime(v, x.format.LocalZone)
 	if why != "" {
 		x.failAt(i, "model.time", why)
+		return time.Time{}
 	}
 	return t
 }
@@ -238,6 +246,7 @@ func (x *codec) dateOf(i uint32) string {
 	v := x.plainOf(i)
 	if !isPlainDate(v) {
 		x.failAt(i, "model.date", "not a date as YYYY-MM-DD, without a zone")
+		return ""
 	}
 	return v
 }
@@ -255,6 +264,7 @@ func (x *codec) amountOf(i uint32) payments.Amount {
 	v := x.moneyOf(i)
 	if !v.Payable() {
 		x.failAt(i, "model.amount", "zero")
+		return payments.Amount{}
 	}
 	return v
 }
@@ -275,6 +285,9 @@ func (x *codec) moneyOf(i uint32) payments.Amount {
 	v, err := payments.ParseAmount(x.plainOf(i), c)
 	if err != nil {
 		x.failAt(i, "model.amount", "not plain digits with exactly the decimals of the currency")
+		if x.keep {
+			v, _ = exactAmount(x.plainOf(i), c)
+		}
 	}
 	return v
 }

@@ -276,7 +276,7 @@ func (x *codec) day(name string, v *string) {
 	x.date("Dt", v)
 	if x.reading && x.is("DtTm") {
 		c, _ := x.take("DtTm")
-		if x.timeOf(c); x.fault == nil {
+		if !x.timeOf(c).IsZero() && x.fault == nil {
 			*v = x.plainOf(c)[:len("2006-01-02")]
 		}
 	}
@@ -332,6 +332,9 @@ func (x *codec) requiredAmount(name string, a *payments.Amount) {
 		x.amount(name, a)
 		return
 	}
+	if x.keep && *a == (payments.Amount{}) {
+		return
+	}
 	if !a.Payable() || a.Minor > maxMinor {
 		x.fail(name, "model.amount", "not above zero in a known currency, or over 18 digits")
 		return
@@ -345,6 +348,9 @@ func (x *codec) money(name string, a *payments.Amount) {
 		if c, ok := x.take(name); ok {
 			*a = x.moneyOf(c)
 		}
+		return
+	}
+	if x.keep && *a == (payments.Amount{}) {
 		return
 	}
 	if _, known := a.Currency.Digits(); !known || a.Minor < 0 || a.Minor > maxMinor {
@@ -444,6 +450,9 @@ func (x *codec) optionalBoolean(name string, v **bool) {
 func (x *codec) chargeBearer(v *string) {
 	if x.reading {
 		x.code("ChrgBr", v, 4)
+		return
+	}
+	if x.keep && *v == "" {
 		return
 	}
 	switch *v {
