@@ -81,3 +81,15 @@ func TestWrapped(t *testing.T) {
 		t.Error("a long word is broken")
 	}
 }
+
+// The reason of a refusal is told in ISO's words, and one that is no code of ISO's is not.
+func TestReasonInWords(t *testing.T) {
+	for reason, want := range map[string]bool{"AC03": true, "DS24": true, "ZZ99": false, "no-match": false, "": false} {
+		var out bytes.Buffer
+		p := transcript{w: &out}
+		p.result(Result{Intent: "pi_x", Status: "rejected", Reason: reason})
+		if got := strings.Contains(out.String(), "in the words of ISO 20022"); got != want {
+			t.Errorf("%q: %s", reason, out.String())
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/parleypay/parley/internal/legs"
 	"github.com/parleypay/parley/internal/trace"
+	"github.com/parleypay/parley/payments/iso20022/codes"
 )
 
 // printer shows events as they happen.
@@ -111,6 +112,9 @@ func (t *transcript) result(r Result) {
 		line += ": " + r.Reason
 	}
 	fmt.Fprintln(t.w, t.paint(code, line))
+	if c, ok := codes.Lookup(codes.ExternalStatusReason1Code, r.Reason); ok {
+		fmt.Fprintf(t.w, "%s, in the words of ISO 20022: %s\n", c.Code, c.Text)
+	}
 	for _, l := range r.Remarks {
 		fmt.Fprintln(t.w, l)
 	}
