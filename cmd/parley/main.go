@@ -21,7 +21,7 @@ type command struct {
 var commands = []command{
 	{"demo", "one payment from chat to rail and back, with all parts on this machine", demoCommand},
 	{"relay", "run a relay: queues and delivers ciphertext", relayCommand},
-	{"rail", "run a simulated real-time rail (fednow or sctinst)", railCommand},
+	{"rail", "run a simulated real-time rail (FedNow, SCT Inst, RTP or Pix)", railCommand},
 	{"connector", "run a bank's connector", connectorCommand},
 	{"chat", "a person's chat in the terminal, which can pay", chatCommand},
 	{"init", "write configuration files for the parts as separate processes", initCommand},

@@ -43,9 +43,12 @@ type Payment struct {
 	Execution    Execution  // ids of the one transfer; zero before submitting
 	Deadline     time.Time  `json:",omitzero"`  // when the rail's answer is due
 	Enquiries    int        `json:",omitempty"` // pacs.028 decided so far
+	Resends      int        `json:",omitempty"` // repetitions of the transfer decided so far
+	LadderDone   bool       `json:",omitempty"` // neither asking nor sending again is of use any more
 	LadderFrom   time.Time  `json:",omitzero"`  // from when the waits of the ladder count
 	Answer       string     `json:",omitempty"` // at the creditor's bank: the status that we answered
 	AnswerReason string     `json:",omitempty"` // and its reason
+	AnswerHash   Digest     // and the hash of its exact bytes
 	Repeats      int        `json:",omitempty"` // at the creditor's bank: how often the answer was repeated
 	Status       string     `json:",omitempty"` // ISO status of the latest word that counted, such as ACSC
 	Reason       string     `json:",omitempty"` // ISO reason, such as AC03, or one of ours in lower case
@@ -109,6 +112,7 @@ type Execution struct {
 	InstructionID string              `json:",omitempty"`
 	TransactionID string              `json:",omitempty"`
 	EndToEnd      payments.EndToEndID `json:",omitempty"`
+	Intent        payments.IntentID   `json:",omitempty"` // what it says it was made for, where the rail has end-to-end ids of its own (Pix)
 	UETR          payments.UETR       `json:",omitempty"`
 	Created       time.Time           `json:",omitzero"` // GrpHdr/CreDtTm
 	Accepted      time.Time           `json:",omitzero"` // AccptncDtTm; Created where the rail has none
@@ -133,7 +137,7 @@ const (
 	TimerExpiry  TimerName = "expiry"  // request or mandate run out
 	TimerAnswer  TimerName = "answer"  // the rail's answer is due
 	TimerRestore TimerName = "restore" // the payer's money must be given back although the outcome is open
-	TimerEnquiry TimerName = "enquiry" // the next pacs.028
+	TimerEnquiry TimerName = "enquiry" // the next step of the ladder: a pacs.028, or the transfer again
 	TimerCase    TimerName = "case"    // a person has to look at it; afterwards the reminder
 	TimerConfirm TimerName = "confirm" // at the creditor's bank: the settlement of what we accepted is due
 )

@@ -49,7 +49,7 @@ func (b bankStatements) Statement(p Payment, n Notify) (m ChatMessage, err error
 		endToEnd := payments.EndToEndID(printable(string(p.Execution.EndToEnd), 35))
 		c := intent.Credited{Issuer: b.id, EndToEndID: or(endToEnd, "NOTPROVIDED"), UETR: p.Execution.UETR, Amount: p.Amount,
 			Account: p.Creditor.Account, Reference: printable(p.Reference, 140), At: n.At}
-		if id, ok := payments.IntentFromEndToEnd(p.Execution.EndToEnd); ok {
+		if id, ok := p.Execution.intent(); ok {
 			c.Intent = id
 		}
 		m.Body, err = c.Sign(b.key)
