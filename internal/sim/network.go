@@ -158,7 +158,7 @@ func (n *network) leaves(b *bank, m railWire, raw []byte) {
 	case "pacs.008":
 		n.left[m.X.EndToEnd]++
 		id := connector.RecordID(m.X)
-		if n.left[m.X.EndToEnd] > 1 {
+		if n.left[m.X.EndToEnd] > 1 || m.Again { // the first may never have left
 			n.leavesAgain(b, id, m, raw)
 			return
 		}
@@ -230,7 +230,8 @@ func (n *network) leavesAgain(b *bank, id payments.IntentID, m railWire, raw []b
 	if same, _ := json.Marshal(m); err != nil || !bytes.Equal(same, first.Body) {
 		w.violate("3 at most one transmission", "%s was sent again with other ids or bytes", id)
 	}
-	if rows := n.rows(b, id, "again", raw); times > 1+rows {
+	w.check.left(id, m)
+	if rows := n.rows(b, id, "again", raw); rows == 0 || times > 1+rows {
 		w.violate("2 journal before send", "%s left %d times, the journal has %d repetitions", id, times, rows)
 	}
 	n.tooEarly(m)

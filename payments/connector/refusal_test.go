@@ -496,6 +496,8 @@ type badTransport struct {
 	mu  sync.Mutex
 	bad [][]byte
 	seq uint64 // added to the rail's sequence
+	// answers is what the transport says that they answer.
+	answers string
 }
 
 func (b *badTransport) Receive(ctx context.Context, after uint64, max int) ([]rail.Delivery, error) {
@@ -509,7 +511,7 @@ func (b *badTransport) Receive(ctx context.Context, after uint64, max int) ([]ra
 		defer b.mu.Unlock()
 		for _, wire := range bad {
 			b.seq++
-			ds = append(ds, rail.Delivery{Seq: after + uint64(len(ds)) + 1, Wire: wire})
+			ds = append(ds, rail.Delivery{Seq: after + uint64(len(ds)) + 1, Wire: wire, Answers: b.answers})
 		}
 		return ds, nil
 	}
