@@ -267,10 +267,12 @@ func (x *codec) end() {
 	x.depth--
 	f := &x.levels[x.depth]
 	switch {
-	case !x.reading && len(x.b) == f.at+len(f.name)+2 && !f.keep:
-		x.b = x.b[:f.at]
 	case !x.reading:
-		x.endTag(f.name)
+		if len(x.b) > f.at+len(f.name)+2 || f.keep {
+			x.endTag(f.name)
+		} else {
+			x.b = x.b[:f.at]
+		}
 	case x.informal:
 	case x.keep:
 		x.skip(f, f.end)
@@ -337,9 +339,12 @@ func (x *codec) once(name string, have bool) {
 
 // pass passes over elements that the model does not hold, in the order of the schema, as often as they stand.
 func (x *codec) pass(names ...string) {
-	if !x.reading {
-		return
+	if x.reading {
+		x.passOver(names)
 	}
+}
+
+func (x *codec) passOver(names []string) {
 	for _, name := range names {
 		for ok := true; ok; {
 			_, ok = x.take(name)

@@ -126,6 +126,7 @@ func (k *Kept) whole() (*branch, *Fault) {
 	for _, p := range slices.Backward(k.places) { // so that those before keep their numbers
 		if parent, at := root.find(p.from); at >= 0 {
 			moved[p.to] = parent.children[at]
+			parent.found.name = ""
 			parent.children = slices.Delete(parent.children, at, at+1)
 		}
 	}
@@ -182,6 +183,11 @@ type branch struct {
 	children []*branch
 
 	node, end uint32 // of the document it was read from
+
+	found struct { // by child last, to go on from
+		name  string
+		n, at int
+	}
 }
 
 // branch copies element i.
@@ -367,12 +373,22 @@ func numbered(step string) (name string, n int) {
 
 // child returns the index of the n-th child of that name, -1 if there are fewer.
 func (b *branch) child(name string, n int) int {
-	for i, c := range b.children {
-		if c.name == name {
-			if n--; n == 0 {
+	from, left := 0, n
+	if f := &b.found; f.name == name && f.n <= n && f.at < len(b.children) && b.children[f.at].name == name {
+		from, left = f.at, n-f.n+1
+	}
+	last := -1
+	for i := from; i < len(b.children); i++ {
+		if b.children[i].name == name {
+			if left--; left == 0 {
+				b.found.name, b.found.n, b.found.at = name, n, i
 				return i
 			}
+			last = i
 		}
+	}
+	if left == 1 && last >= 0 { // there is the one before
+		b.found.name, b.found.n, b.found.at = name, n-1, last
 	}
 	return -1
 }
@@ -439,9 +455,10 @@ func (b *branch) complete(e *branch) {
 // insert puts in e as the n-th child of its name, where the schema has it, and returns its index.
 func (b *branch) insert(e *branch, n int) int {
 	if at := b.child(e.name, n); at >= 0 {
-		b.children = slices.Insert(b.children, at, e)
+		b.children = slices.Insert(b.children, at, e) // what was found there last is e now
 		return at
 	}
+	follows := n == 1 || b.found.name == e.name && b.found.n == n-1
 	place, _ := particle(b.typ, e.name)
 	at := len(b.children)
 	for at > 0 {
@@ -451,6 +468,9 @@ func (b *branch) insert(e *branch, n int) int {
 		at--
 	}
 	b.children = slices.Insert(b.children, at, e)
+	if b.found.name = ""; follows {
+		b.found.name, b.found.n, b.found.at = e.name, n, at
+	}
 	return at
 }
 

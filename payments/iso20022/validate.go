@@ -502,8 +502,12 @@ func (v *validator) isType(i uint32, a *attr, t *typeDef) bool {
 // uriOf returns the namespace of a prefix at element i.
 func (t *tree) uriOf(i uint32, prefix []byte) []byte {
 	for {
-		for k := len(t.bindings) - 1; k > 1; k-- {
-			if b := &t.bindings[k]; b.node == i && bytes.Equal(t.src[b.prefixAt:b.prefixEnd], prefix) {
+		k, _ := slices.BinarySearchFunc(t.bindings[2:], i, func(b binding, node uint32) int { return cmp.Compare(b.node, node) })
+		for _, b := range t.bindings[2+k:] {
+			if b.node != i {
+				break
+			}
+			if bytes.Equal(t.src[b.prefixAt:b.prefixEnd], prefix) {
 				return t.uris[b.ns]
 			}
 		}
