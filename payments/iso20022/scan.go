@@ -241,6 +241,8 @@ func (s *scanner) epilog() bool {
 			if !s.comment() {
 				return false
 			}
+		case s.has("<?"):
+			return s.fail(s.pos, "xml.instruction", "processing instructions are not accepted")
 		default:
 			return s.fail(s.pos, "xml.trailing", "something follows the root element")
 		}
