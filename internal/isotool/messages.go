@@ -57,9 +57,9 @@ remt.001 RemittanceAdvice	says what a payment is for, apart from the payment
 remt.002 RemittanceLocationAdvice	says where to find what a payment is for
 `
 
-// messageName returns ISO's name of a message definition and what it is for: of "pacs.008.001.08", of "pacs.008", and of a rail's own
+// aboutMessage returns ISO's name of a message definition and what it is for: of "pacs.008.001.08", of "pacs.008", and of a rail's own
 // such as "pacs.008.spi.1.16".
-func messageName(def string) (name, purpose string, ok bool) {
+func aboutMessage(def string) (name, purpose string, ok bool) {
 	if len(def) < 8 || len(def) > 8 && def[8] != '.' {
 		return "", "", false
 	}
