@@ -79,7 +79,7 @@ func TestDemo(t *testing.T) {
 		t.Fatalf("the test knows %d scenarios, the demo has %s", len(want), demo.Scenarios())
 	}
 	var checks []func()
-	slots := make(chan struct{}, 8) // plays mostly wait
+	slots := make(chan struct{}, 6) // plays mostly wait
 	for name, w := range want {
 		for _, rail := range profiles.Names() {
 			if testing.Short() && name != "settle" {

@@ -208,7 +208,7 @@ type level struct {
 	keep bool   // writing: even if it is empty
 
 	node, next, end uint32 // reading: the element, the first child not read yet, and where its children end
-	nextName        string // reading: of the first child not read yet, "" if there is none
+	nameAt, nameEnd uint32 // reading: the name of the first child not read yet, none if there is none
 	last            uint32 // reading: the child read last, 0 if none
 }
 
@@ -285,17 +285,20 @@ func (x *codec) end() {
 
 // goTo makes child c the first not read yet, if it is one.
 func (x *codec) goTo(f *level, c uint32) {
-	f.next, f.nextName = c, ""
+	f.next, f.nameAt, f.nameEnd = c, 0, 0
 	if c < f.end {
 		n := &x.nodes[c]
-		f.nextName = x.s[n.nameAt:n.nameEnd]
+		f.nameAt, f.nameEnd = n.nameAt, n.nameEnd
 	}
 }
+
+// named reports whether the first child not read yet has that name.
+func (x *codec) named(f *level, name string) bool { return x.s[f.nameAt:f.nameEnd] == name }
 
 // take returns the next element if it has that name, while reading.
 func (x *codec) take(name string) (uint32, bool) {
 	f := &x.levels[x.depth-1]
-	if f.nextName != name && !((x.keep || x.informal) && x.ahead(name)) || x.fault != nil {
+	if !x.named(f, name) && !((x.keep || x.informal) && x.ahead(name)) || x.fault != nil {
 		return 0, false
 	}
 	c := f.next
@@ -306,7 +309,7 @@ func (x *codec) take(name string) (uint32, bool) {
 
 // is reports whether the next element has that name, while reading.
 func (x *codec) is(name string) bool {
-	return (x.levels[x.depth-1].nextName == name || (x.keep || x.informal) && x.ahead(name)) && x.fault == nil
+	return (x.named(&x.levels[x.depth-1], name) || (x.keep || x.informal) && x.ahead(name)) && x.fault == nil
 }
 
 // ahead goes on to the next element of that name, if there is one, over others that the model does not hold.
@@ -361,7 +364,7 @@ func (x *codec) passAll() {
 // passUntil passes over everything before the next element of that name.
 func (x *codec) passUntil(name string) {
 	f := &x.levels[x.depth-1]
-	for x.reading && x.fault == nil && f.next < f.end && f.nextName != name {
+	for x.reading && x.fault == nil && f.next < f.end && !x.named(f, name) {
 		f.last = f.next
 		x.goTo(f, x.next(f.next))
 	}
