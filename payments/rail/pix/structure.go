@@ -1,4 +1,4 @@
-package rail
+package pix
 
 import (
 	"fmt"
@@ -20,7 +20,7 @@ type node struct {
 
 // structure reads a description such as
 //
-//	Envelope{AppHdr{Id:ispb Nm?:text140} Document{Tx+{Amt:amount}}}
+//	rail.Envelope{AppHdr{Id:ispb Nm?:text140} Document{Tx+{Amt:amount}}}
 //
 // A name is followed by ? (at most once), + (once or more) or * (any number), then by its children in braces, or by a colon and the
 // kind of its text: one of kinds, or values joined with |. It panics on a fault, since descriptions are constants.
@@ -75,7 +75,7 @@ func (s *structureReader) node() *node {
 		n.leaf, n.ccy = leaf, kind == "amount"
 	case strings.ToUpper(kind) == kind:
 		values := strings.Split(kind, "|")
-		n.leaf = func(text string) bool { return contains(values, text) }
+		n.leaf = func(text string) bool { return slices.Contains(values, text) }
 	default:
 		panic("rail: structure: no kind " + kind)
 	}
