@@ -1,3 +1,8 @@
+// Package fednow is the profile of the FedNow Service, Release 1: pacs.008.001.08 and its answers under head.001.001.02. It sends
+// nothing: package rail writes and reads by it.
+//
+// Sources: the Reserve Banks' sample messages and the facts that the fednow-oss project took from the usage guidelines. Clocks are
+// secondary knowledge.
 package fednow
 
 import (
@@ -6,11 +11,14 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/internal/pattern"
 )
 
-// fednow is the FedNow Service, Release 1: pacs.008.001.08 and its answers under head.001.001.02. Sources: the Reserve Banks'
-// sample messages and the facts the fednow-oss project took from the usage guidelines. Clocks are secondary knowledge.
-func fednow() *rail.Profile {
+const name = "fednow"
+
+// Profile returns the rail's profile, a new one each time.
+func Profile() *rail.Profile {
 	elements := map[string][]string{
 		rail.MsgTransfer: {"FedNowCustomerCreditTransfer"}, rail.MsgStatus: {"FedNowPaymentStatus"}, rail.MsgRequest: {"FedNowPaymentStatusRequest"},
 		"pacs.004.001.10": {"FedNowPaymentReturn"}, "pacs.009.001.08": {"FedNowInstitutionCreditTransfer"},
@@ -23,7 +31,7 @@ func fednow() *rail.Profile {
 		"admi.002.001.01": {"FedNowMessageReject"}, "admi.004.001.02": {"FedNowBroadcast", "FedNowParticipantBroadcast"},
 		"admi.006.001.01": {"FedNowRetrievalRequest"}, "admi.007.001.01": {"FedNowReceiptAcknowledgement"}, "admi.011.001.01": {"FedNowSystemResponse"},
 	}
-	return &rail.Profile{
+	return rail.MustNew(rail.Profile{
 		Name:      name,
 		Title:     "FedNow",
 		Currency:  "USD",
@@ -33,8 +41,8 @@ func fednow() *rail.Profile {
 		HeaderVersion: "head.001.001.02",
 		Registry:      "www2.swift.com/mystandards/#/group/Federal_Reserve_Financial_Services/FedNow_Service",
 		PracticeID:    "frb.fednow.01",
-		In:            rail.Envelope{"urn:fednow:incoming:v001", []string{"FedNowIncoming", "FedNowIncomingMessage"}, elements},
-		Out:           rail.Envelope{"urn:fednow:outgoing:v001", []string{"FedNowOutgoing", "FedNowOutgoingMessage"}, elements},
+		In:            rail.Envelope{Namespace: "urn:fednow:incoming:v001", Path: []string{"FedNowIncoming", "FedNowIncomingMessage"}, Elements: elements},
+		Out:           rail.Envelope{Namespace: "urn:fednow:outgoing:v001", Path: []string{"FedNowOutgoing", "FedNowOutgoingMessage"}, Elements: elements},
 
 		Definitions: slices.Sorted(maps.Keys(elements)),
 
@@ -63,7 +71,7 @@ func fednow() *rail.Profile {
 		Ladder:         []time.Duration{0, 5 * time.Second, 30 * time.Second},
 		CaseAfter:      2 * time.Minute,
 		EnquiryDays:    2, // of the current or previous calendar day
-		Answers: answers,
+		Answers:        answers,
 
 		Returns: rail.Returns{Ask: "camt.056.001.08", Answer: "camt.029.001.09", Message: "pacs.004.001.10", Partial: true},
 		Recalls: []rail.Recall{{Reason: "DUPL"}, {Reason: "FRAD"}, {Reason: "TECH"}, {Reason: "CUST"}, {Reason: "UPAY"}},
@@ -111,7 +119,7 @@ func fednow() *rail.Profile {
 					return dir != rail.ToService || (s.AcceptanceTime.IsZero() && s.SettleDate == "")
 				})},
 		),
-	}
+	})
 }
 
 // fednowPractice matches frb.fednow.01 and frb.fednow.<3 lower-case letters>.01.

@@ -8,6 +8,9 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/internal/pattern"
+	"github.com/parleypay/parley/payments/rail/internal/xmltext"
 )
 
 // pixForm is the wire of Pix's settlement system (SPI): an rail.Envelope in a namespace of its own for each message and version, with AppHdr
@@ -78,7 +81,9 @@ var pixKinds = map[string]func(string) bool{
 	"txid":    func(s string) bool { return len(s) >= 1 && len(s) <= 35 && pattern.Fits(s, pattern.Alnum, len(s)) },
 	"alnum50": func(s string) bool { return len(s) >= 1 && len(s) <= 50 && pattern.Fits(s, pattern.Alnum, len(s)) },
 	"cnpj":    func(s string) bool { return pattern.Fits(s, pattern.Upper, 12, pattern.Digits, 2) },
-	"taxid":   func(s string) bool { return pattern.Fits(s, pattern.Digits, 11) || pattern.Fits(s, pattern.Upper, 12, pattern.Digits, 2) },
+	"taxid": func(s string) bool {
+		return pattern.Fits(s, pattern.Digits, 11) || pattern.Fits(s, pattern.Upper, 12, pattern.Digits, 2)
+	},
 	"code":    func(s string) bool { return pattern.Fits(s, pattern.Upper, 4) },
 	"amount":  func(string) bool { return true }, // the decoder's to judge
 	"text35":  func(s string) bool { return within(s, 35) },
@@ -87,12 +92,19 @@ var pixKinds = map[string]func(string) bool{
 	"text140": func(s string) bool { return within(s, 140) },
 }
 
+// ownNames returns the catalogue's names by ISO's definition.
+func ownNames() map[string]string {
+	names := map[string]string{}
+	for def, m := range pixMessages {
+		names[def] = m.name
+	}
+	return names
+}
+
 // within reports whether s has 1 to n characters.
 func within(s string, n int) bool { return s != "" && len([]rune(s)) <= n }
 
-func (pixForm) name(def string) string { return pixMessages[def].name }
-
-func (pixForm) open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
+func (pixForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	limits := iso20022.Limits{SizeBytes: int64(p.SizeMaxBytes)}
 	tree, err := limits.Parse(wire)
 	if err != nil {
@@ -280,7 +292,7 @@ func (t *pixReader) report(doc iso20022.Element) []byte {
 	return t.b
 }
 
-func (pixForm) wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+func (pixForm) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
 	if h.MsgDef != msgPixReturn {
 		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
 	}
@@ -313,7 +325,7 @@ func (pixForm) wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byt
 	return pixEnvelope(p, h, w.b)
 }
 
-func (pixForm) write(p *rail.Profile, m *rail.Message) ([]byte, error) {
+func (pixForm) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	// The codec's own checks of every value come first: what follows only places values.
 	if _, err := m.AppendDocument(nil); err != nil {
 		return nil, err

@@ -1,3 +1,7 @@
+// Package pix is the profile of Pix over the SPI, Brazil's instant payments: messages of the central bank's own namespaces, built on
+// pacs.008.001.09 and pacs.002.001.10. It sends nothing: package rail writes and reads by it.
+//
+// Source: the public message catalogue 5.13 of Banco Central do Brasil, in apolzek/open-pix.
 package pix
 
 import (
@@ -6,12 +10,15 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/internal/pattern"
 )
 
-// pix is Pix over the SPI, Brazil's instant payments: messages of the central bank's own namespaces, built on pacs.008.001.09 and
-// pacs.002.001.10. Source: the public message catalogue 5.13 of Banco Central do Brasil, in apolzek/open-pix.
-func pix() *rail.Profile {
-	return &rail.Profile{
+const name = "pix"
+
+// Profile returns the rail's profile, a new one each time.
+func Profile() *rail.Profile {
+	return rail.MustNew(rail.Profile{
 		Name:      name,
 		Title:     "Pix",
 		Currency:  "BRL",
@@ -20,6 +27,7 @@ func pix() *rail.Profile {
 
 		HeaderVersion: "head.001.001.01", // built on it, in the message's own namespace
 		Definitions:   []string{rail.MsgStatus, msgPixReturn, rail.MsgTransfer},
+		OwnNames:      ownNames(),
 		Form:          pixForm{},
 
 		LocalPrtry:             []string{"MANU", "DICT", "QRDN", "QRES", "INIC", "AUTO", "APDN", "APES"},
@@ -41,14 +49,14 @@ func pix() *rail.Profile {
 		Codes:                  rail.Codes{NoFunds: "AM04", CreditorTimeout: "AB03", UnknownAgent: "RC10", TooLate: "AB03"},
 		TimeResolution:         time.Millisecond,
 		SizeMaxBytes:           64 << 10,
-		ids: rail.IDs{Message: pixMessageID, Transfer: pixTransferIDs,
+		IDs: rail.IDs{Message: pixMessageID, Transfer: pixTransferIDs,
 			Intent: func(t *iso20022.CreditTransfer) payments.EndToEndID { return payments.EndToEndID(t.TransactionID) }},
 
 		Recovery:       rail.Wait,
 		AnswerTimeout:  45 * time.Second, // the central bank refuses after 40 s
 		ServiceTimeout: 40 * time.Second,
 		CaseAfter:      2 * time.Minute,
-		Answers: answers,
+		Answers:        answers,
 
 		Returns: rail.Returns{Message: "pacs.004.spi.1.5", Reasons: []string{"BE08", "FR01", "MD06", "SL02"}, Partial: true, Days: 90},
 
@@ -122,7 +130,7 @@ func pix() *rail.Profile {
 					return ""
 				}},
 		),
-	}
+	})
 }
 
 func pixMessageID(participant payments.AgentID, _ time.Time, suffix string) string {

@@ -7,10 +7,12 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/internal/xmltext"
 )
 
-// rtpForm is the wire of TCH RTP: <rail.Message xmlns="urn:tch"> with AppHdr and one element named after the message that holds what ISO
-// puts into Document. Times are US rail.Eastern, without a zone. (Shapes: schemas and samples of moov-io/rtp20022.)
+// rtpForm is the wire of TCH RTP: <Message xmlns="urn:tch"> with AppHdr and one element named after the message that holds what ISO
+// puts into Document. Times are US Eastern, without a zone. (Shapes: schemas and samples of moov-io/rtp20022.)
 type rtpForm struct{}
 
 const (
@@ -21,7 +23,7 @@ const (
 
 // rtpBodies names the element of each message.
 var rtpBodies = map[string]string{
-	MsgTransfer: "CreditTransfer", MsgStatus: "MessageStatusReport", MsgRequest: "PaymentStatusRequest",
+	rail.MsgTransfer: "CreditTransfer", rail.MsgStatus: "MessageStatusReport", rail.MsgRequest: "PaymentStatusRequest",
 	"camt.056.001.08": "ReturnOfFunds", "camt.029.001.09": "ResponseReturnOfFunds", "camt.035.001.05": "Acknowledgement",
 	"camt.026.001.07": "RequestForInfo", "camt.028.001.09": "ResponseForInfo", "pain.013.001.07": "PaymentRequest", "pain.014.001.07": "ResponsePaymentRequest",
 	"remt.001.001.04": "RemittanceAdvice", "acmt.022.001.02": "AccountIdentification", "pacs.009.001.08": "InstitutionTransfer",
@@ -30,7 +32,7 @@ var rtpBodies = map[string]string{
 	"admn.005.001.01": "EchoRequest", "admn.006.001.01": "EchoResponse",
 }
 
-func (rtpForm) open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
+func (rtpForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	limits := iso20022.Limits{SizeBytes: int64(p.SizeMaxBytes)}
 	// The schema's types tell which elements are times.
 	tree, err := limits.Inspect(wire)
@@ -154,15 +156,21 @@ func (r *rtpReader) element(b []byte, e iso20022.Element, name, namespace, in st
 	return append(append(append(b, "</"...), name...), '>')
 }
 
-// leaf appends the text of e as it stands, but a time with its zone.
+// leaf appends the text of e as it stands, but a time with its zone, and a participant in the header without its connection.
 func (r *rtpReader) leaf(b []byte, e iso20022.Element) []byte {
+	if e.Name() == "MmbId" && e.IsPlain() && !r.o.HeaderAt.IsZero() && strings.HasPrefix(e.Path(), r.o.HeaderAt.Path()) {
+		// A participant in the header is known by its routing number, without its connection.
+		if short, ok := strings.CutSuffix(e.Text(), rtpSuffix); ok && len(short) == 9 {
+			return append(b, xmltext.Escape(short)...)
+		}
+	}
 	if e.Type() != "ISODateTime" && e.Type() != "ISONormalisedDateTime" && e.Name() != "CreDt" {
 		return append(b, xmltext.Inner(e)...)
 	}
 	text := e.Text()
 	t, err := time.Parse(rtpTime, text)
 	if err != nil || t.Format(rtpTime) != text || !e.IsPlain() {
-		path := r.Path(e)
+		path := r.path(e)
 		if f := r.p.Fault("time.local", path, e); f != nil {
 			r.o.Faults = append(r.o.Faults, f)
 		}
@@ -184,11 +192,7 @@ func (r *rtpReader) path(e iso20022.Element) string {
 	return strings.TrimPrefix(strings.TrimPrefix(path, r.o.Wire.Path()), "/")
 }
 
-func xmltext.Escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(s)
-}
-
-func (rtpForm) write(p *rail.Profile, m *rail.Message) ([]byte, error) {
+func (rtpForm) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	if m.Status != nil { // the status stands in the transaction
 		s := *m.Status
 		s.GroupLevel = false
@@ -198,10 +202,10 @@ func (rtpForm) write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rtpForm{}.wrap(p, &m.Header, doc)
+	return rtpForm{}.Wrap(p, &m.Header, doc)
 }
 
-func (rtpForm) wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+func (rtpForm) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
 	body := rtpBodies[h.MsgDef]
 	if body == "" {
 		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
@@ -222,7 +226,7 @@ func (rtpForm) wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byt
 	}
 	w := rtpWriter{zone: p.Zone}
 	b := append(make([]byte, 0, len(document)+2048), xmltext.Declaration...)
-	b = append(b, `<rail.Message xmlns="`+rtpNamespace+`" xmlns:head="`+header.Root().Namespace()+`" xmlns:m="`+doc.Root().Namespace()+`"><AppHdr>`...)
+	b = append(b, `<Message xmlns="`+rtpNamespace+`" xmlns:head="`+header.Root().Namespace()+`" xmlns:m="`+doc.Root().Namespace()+`"><AppHdr>`...)
 	w.prefix = "head:"
 	for e := range header.Root().Children() {
 		b = w.element(b, e, e.Name())

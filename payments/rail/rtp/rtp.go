@@ -1,3 +1,8 @@
+// Package rtp is the profile of The Clearing House's RTP network: pacs.008.001.08 and its answers under head.001.001.01 in the network's
+// own wrapper. It sends nothing: package rail writes and reads by it.
+//
+// Sources: schemas, samples and code of moov-io/rtp20022 (certified 2.9 and 3.0), and Oracle's and IBM's documentation for the duplicate
+// mark. The network's clocks and the limit on repeats are not public: they are ours, and configuration in production.
 package rtp
 
 import (
@@ -9,13 +14,15 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/internal/pattern"
 )
 
-// rtp is The Clearing House's RTP network: pacs.008.001.08 and its answers under head.001.001.01 in the network's own wrapper. Sources:
-// schemas, samples and code of moov-io/rtp20022 (certified 2.9 and 3.0), and Oracle's and IBM's documentation for the duplicate mark.
-// The network's clocks and the limit on repeats are not public: they are ours, and configuration in production.
-func rtp() *rail.Profile {
-	p := &rail.Profile{
+const name = "rtp"
+
+// Profile returns the rail's profile, a new one each time.
+func Profile() *rail.Profile {
+	p := rail.Profile{
 		Name:      name,
 		Title:     "TCH RTP",
 		Currency:  "USD",
@@ -46,14 +53,14 @@ func rtp() *rail.Profile {
 		TimeResolution:        time.Second,
 		Zone:                  rail.Eastern,
 		SizeMaxBytes:          64 << 10,
-		IDs:                rail.IDs{Message: rtpMessageID, Header: rtpHeaderID, Transfer: rtpTransferIDs},
+		IDs:                   rail.IDs{Message: rtpMessageID, Header: rtpHeaderID, Transfer: rtpTransferIDs},
 
 		Recovery:       rail.ResendMarked,
 		AnswerTimeout:  15 * time.Second,
 		ServiceTimeout: 10 * time.Second,
 		Ladder:         []time.Duration{0, 10 * time.Second, 30 * time.Second},
 		CaseAfter:      2 * time.Minute,
-		Answers: answers,
+		Answers:        answers,
 
 		// No pacs.004: the money comes back as a new pacs.008, asked for with a camt.056.
 		Returns: rail.Returns{Ask: "camt.056.001.08", Answer: "camt.029.001.09", Message: rail.MsgTransfer},
@@ -65,13 +72,13 @@ func rtp() *rail.Profile {
 	slices.Sort(p.Definitions)
 	p.Rules = append(rail.CommonRules(name, "header.version"),
 		rail.Rule{Name: name + ".header.filled", Path: "AppHdr", Text: "the header is filled in: empty elements and the year 1 are the placeholder of published samples",
-				Check: rail.Elsewhere}, // found while the wrapper is opened
+			Check: rail.Elsewhere}, // found while the wrapper is opened
 		rail.Rule{Name: name + ".header.id", Path: "AppHdr/BizMsgIdr", Text: "the header's id is B, CCYYMMDD, the 11-character participant, a letter, 3 letters or digits and 11 digits",
-				Check: rail.OnHeader("AppHdr/BizMsgIdr", func(_ *rail.Profile, h *iso20022.Header, _ rail.Direction) bool {
+			Check: rail.OnHeader("AppHdr/BizMsgIdr", func(_ *rail.Profile, h *iso20022.Header, _ rail.Direction) bool {
 				return pattern.Fits(h.BizMsgID, "B", pattern.Day, pattern.Upper, 11, pattern.Upper, 4, pattern.Digits, 11)
 			})},
 		rail.Rule{Name: name + ".header.party", Path: "AppHdr/Fr", Text: "Fr and To are participants: a routing number and 2 letters or digits",
-				Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
+			Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
 				for _, x := range []rail.Placed[payments.AgentID]{{"AppHdr/Fr", m.Header.From}, {"AppHdr/To", m.Header.To}} {
 					if !pattern.Fits(string(x.Value), pattern.Digits, 9) && !pattern.Fits(string(x.Value), pattern.Digits, 9, pattern.Upper, 2) {
 						return x.Path
@@ -80,9 +87,9 @@ func rtp() *rail.Profile {
 				return ""
 			}},
 		rail.Rule{Name: name + ".time.local", Path: "Document/*/GrpHdr/CreDtTm", Text: "times are US rail.Eastern in whole seconds and have no zone",
-				Check: rail.Elsewhere}, // found while the message is translated
+			Check: rail.Elsewhere}, // found while the message is translated
 		rail.Rule{Name: name + ".msgid.format", Path: "Document/*/GrpHdr/MsgId", Text: "a message id is M, CCYYMMDD, the 11-character participant, B, 3 letters or digits and 11 digits; an answer may leave the participant out",
-				Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
+			Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
 				id := m.MessageID()
 				switch {
 				case pattern.Fits(id, "M", pattern.Day, pattern.Upper, 11, "B", pattern.Upper, 3, pattern.Digits, 11), m.Status != nil && pattern.Fits(id, "M", pattern.Day, "B", pattern.Upper, 3, pattern.Digits, 11):
@@ -93,13 +100,15 @@ func rtp() *rail.Profile {
 				return m.MessageIDPath()
 			}},
 		rail.Rule{Name: name + ".transaction.id", Path: rail.PathTransferTx + "/PmtId/TxId", Text: "instruction id and transaction id are the same: CCYYMMDD, the 11-character participant, B, 4 letters or digits and 11 digits",
-				Check: rail.OnTransfer(rail.PathTransferTx+"/PmtId/TxId", func(_ *rail.Profile, t *iso20022.CreditTransfer) bool {
+			Check: rail.OnTransfer(rail.PathTransferTx+"/PmtId/TxId", func(_ *rail.Profile, t *iso20022.CreditTransfer) bool {
 				return t.TransactionID == t.InstructionID && pattern.Fits(t.TransactionID, pattern.Day, pattern.Upper, 11, "B", pattern.Upper, 4, pattern.Digits, 11)
 			})},
 		rail.Rule{Name: name + ".category.purpose", Path: rail.PathTransferTx + "/PmtTpInf/CtgyPurp/Prtry", Text: "the category purpose is CONSUMER or BUSINESS",
-				Check: rail.OnTransfer(rail.PathTransferTx+"/PmtTpInf/CtgyPurp/Prtry", func(p *rail.Profile, t *iso20022.CreditTransfer) bool { return slices.Contains(p.Categories, t.CategoryPrtry) })},
+			Check: rail.OnTransfer(rail.PathTransferTx+"/PmtTpInf/CtgyPurp/Prtry", func(p *rail.Profile, t *iso20022.CreditTransfer) bool {
+				return slices.Contains(p.Categories, t.CategoryPrtry)
+			})},
 		rail.Rule{Name: name + ".agent.member", Path: rail.PathTransferTx + "/InstgAgt" + rail.PathMember, Text: "agents are clearing system members without the system's code",
-				Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
+			Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
 				for _, a := range m.Agents() {
 					if a.Value.System != "" || a.Value.ID.IsBIC() {
 						return a.Path + "/FinInstnId/ClrSysMmbId"
@@ -110,18 +119,11 @@ func rtp() *rail.Profile {
 		rail.RoutingNumbers(name),
 		rail.DomesticAccounts(name),
 		rail.Rule{Name: name + ".purpose.none", Path: rail.PathTransferTx + "/Purp", Text: "a transfer has no purpose code",
-				Check: rail.OnTransfer(rail.PathTransferTx+"/Purp", func(_ *rail.Profile, t *iso20022.CreditTransfer) bool { return t.Purpose == "" })},
+			Check: rail.OnTransfer(rail.PathTransferTx+"/Purp", func(_ *rail.Profile, t *iso20022.CreditTransfer) bool { return t.Purpose == "" })},
 		rail.Rule{Name: name + ".uetr.none", Path: rail.PathTransferTx + "/PmtId/UETR", Text: "a transfer has no UETR: the instruction id is its reference",
-				Check: rail.OnTransfer(rail.PathTransferTx+"/PmtId/UETR", func(_ *rail.Profile, t *iso20022.CreditTransfer) bool { return t.UETR == "" })},
+			Check: rail.OnTransfer(rail.PathTransferTx+"/PmtId/UETR", func(_ *rail.Profile, t *iso20022.CreditTransfer) bool { return t.UETR == "" })},
 	)
-	return p
-}
-
-func messageIDPath(m *rail.Message) string {
-	if m.Tree().IsZero() {
-		return documentRoot(m) + "/GrpHdr/MsgId"
-	}
-	return "Document"
+	return rail.MustNew(p)
 }
 
 // rtpNumber derives n letters or digits and 11 digits from a suffix.

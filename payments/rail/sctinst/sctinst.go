@@ -1,3 +1,8 @@
+// Package sctinst is the profile of SEPA Instant Credit Transfer as one clearing mechanism would carry it, by the EPC rulebooks of 2025.
+// It sends nothing: package rail writes and reads by it.
+//
+// The schemes leave header, wrapper and the mechanism's own identity to the mechanism, so wrapper and service BIC are ours (a test BIC:
+// its eighth character is 0); header.001.001.01 carries the addresses.
 package sctinst
 
 import (
@@ -6,14 +11,15 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail"
 )
 
-// sctinst is SEPA Instant Credit Transfer as one clearing mechanism would carry it, by the EPC rulebooks of 2025. The schemes leave
-// header, wrapper and the mechanism's own identity to the mechanism, so wrapper and service BIC are ours (a test BIC: its eighth
-// character is 0); header.001.001.01 carries the addresses.
-func sctinst() *rail.Profile {
+const name = "sctinst"
+
+// Profile returns the rail's profile, a new one each time.
+func Profile() *rail.Profile {
 	envelope := rail.Envelope{Namespace: "urn:parley:rail:sctinst:v1", Path: []string{"InstantMessage"}}
-	return &rail.Profile{
+	return rail.MustNew(rail.Profile{
 		Name:      name,
 		Title:     "SEPA Instant",
 		Currency:  "EUR",
@@ -51,8 +57,8 @@ func sctinst() *rail.Profile {
 		ServiceTimeout: 7 * time.Second,  // hard limit at the clearing mechanism
 		Ladder:         []time.Duration{0, 5 * time.Second, 30 * time.Second},
 		CaseAfter:      2 * time.Minute,
-		Answers: answers,
-		Characters:         payments.SEPAText,
+		Answers:        answers,
+		Characters:     payments.SEPAText,
 
 		Returns: rail.Returns{Ask: "camt.056.001.08", Answer: "camt.029.001.09", Message: "pacs.004.001.09", Reasons: []string{"FOCR", "AC04", "AC06", "AM05", "BE04", "MD07", "MS02", "MS03", "RR04"}},
 		Recalls: []rail.Recall{
@@ -98,7 +104,7 @@ func sctinst() *rail.Profile {
 			rail.Rule{Name: name + ".text.charset", Path: rail.PathTransferTx, Text: "texts use only the SEPA characters: a-z A-Z 0-9 / - ? : ( ) . , ' + and space",
 				Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
 					for _, t := range m.Texts() {
-						if _, changes := payments.SEPAText(t.value); changes != nil {
+						if _, changes := payments.SEPAText(t.Value); changes != nil {
 							return t.Path
 						}
 					}
@@ -107,16 +113,15 @@ func sctinst() *rail.Profile {
 			rail.Rule{Name: name + ".id.slash", Path: "Document", Text: "an identifier neither starts nor ends with a slash nor has two in a row",
 				Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
 					for _, t := range m.References() {
-						if strings.HasPrefix(t.value, "/") || strings.HasSuffix(t.value, "/") || strings.Contains(t.value, "//") {
+						if strings.HasPrefix(t.Value, "/") || strings.HasSuffix(t.Value, "/") || strings.Contains(t.Value, "//") {
 							return t.Path
 						}
 					}
 					return ""
 				}},
 		),
-	}
+	})
 }
-
 
 var answers = rail.Answers{
 	rail.Service: {
