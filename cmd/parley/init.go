@@ -9,16 +9,17 @@ import (
 	"strings"
 
 	"github.com/parleypay/parley/internal/platform"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 func initCommand(args []string, _ io.Reader, out, errs io.Writer) int {
 	fs := flag.NewFlagSet("init", flag.ContinueOnError)
-	rail := fs.String("rail", "fednow", "fednow or sctinst")
+	railName := fs.String("rail", "fednow", strings.Join(rails.Names(), ", "))
 	dir := fs.String("dir", "try", "new `directory` for the files")
 	if code := parse(fs, args, errs); code >= 0 {
 		return code
 	}
-	commands, err := platform.Init(*dir, *rail, calledAs(os.Args[0]))
+	commands, err := platform.Init(*dir, *railName, calledAs(os.Args[0]))
 	if err != nil {
 		fmt.Fprintf(errs, "parley init: %v\n", err)
 		return exitFailed

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"runtime"
+
+	"github.com/parleypay/parley/internal/isotool"
 )
 
 // command is one subcommand. It returns the exit status; what it has to say about a failure it has written to errs.
@@ -19,11 +21,12 @@ type command struct {
 var commands = []command{
 	{"demo", "one payment from chat to rail and back, with all parts on this machine", demoCommand},
 	{"relay", "run a relay: queues and delivers ciphertext", relayCommand},
-	{"rail", "run a simulated real-time rail (fednow or sctinst)", railCommand},
+	{"rail", "run a simulated real-time rail (FedNow, SCT Inst, RTP or Pix)", railCommand},
 	{"connector", "run a bank's connector", connectorCommand},
 	{"chat", "a person's chat in the terminal, which can pay", chatCommand},
 	{"init", "write configuration files for the parts as separate processes", initCommand},
 	{"bench", "measure: bench pay, bench relay", benchCommand},
+	{"iso", "check, show and explain ISO 20022 messages (parley iso lists the ways)", isotool.Run},
 	{"sim", "play seeded worlds with faults and check the invariants", simCommand},
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/journal"
-	"github.com/parleypay/parley/payments/rail"
 )
 
 // collect reads the signed objects of the payment out of the clients while they are open.
@@ -81,8 +80,8 @@ func times(n int) string {
 
 // evidence leaves the exact XML, the signed objects, the journals and the events in a directory:
 //
-//	xml/       AppHdr and Document of every message on the rail, as they were, to be validated by their namespace
-//	wire/      the whole messages with the rail's own wrapper
+//	wire/      every message on the rail, byte for byte, in the rail's own wrapper
+//	xml/       its AppHdr and Document alone, to be validated by their namespace; not on Pix, which has a namespace of its own
 //	signed/    request, payee check, mandate, receipt and credit, JWS in compact form
 //	journal/   the journals of both connectors, SQLite
 //	events.jsonl
@@ -118,12 +117,8 @@ func (st *stage) evidence(out string) error {
 	return f.Close()
 }
 
-// documents splits the rail's archive into the schema-valid parts of each message.
+// documents copies the rail's archive, and takes the ISO 20022 parts out of it.
 func (st *stage) documents(out string) error {
-	profile, err := rail.Lookup(st.world.Rail)
-	if err != nil {
-		return err
-	}
 	archive := filepath.Join(st.dir, "wire")
 	files, err := os.ReadDir(archive)
 	if err != nil {
@@ -134,29 +129,56 @@ func (st *stage) documents(out string) error {
 		if err != nil {
 			return err
 		}
-		base := strings.TrimSuffix(f.Name(), ".xml")
-		if err := os.WriteFile(filepath.Join(out, "wire", base+".wire"), wire, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(out, "wire", f.Name()), wire, 0o600); err != nil {
 			return err
 		}
-		envelope := profile.In
-		if strings.Contains(base, "-out-") {
-			envelope = profile.Out
-		}
-		path := envelope.Path
-		if len(envelope.Elements) > 0 {
-			path = append(path[:len(path):len(path)], "*")
-		}
-		parts, err := iso20022.Split(wire, iso20022.Wrapper{Namespace: envelope.Namespace, Path: path})
+		parts, err := isoParts(wire)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Name(), err)
 		}
-		for part, b := range map[string][]byte{"AppHdr": parts.Header, "Document": parts.Document} {
-			if err := os.WriteFile(filepath.Join(out, "xml", base+"."+part+".xml"), b, 0o600); err != nil {
+		for part, b := range parts {
+			name := strings.TrimSuffix(f.Name(), ".xml") + "." + part + ".xml"
+			if err := os.WriteFile(filepath.Join(out, "xml", name), b, 0o600); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// isoParts returns the AppHdr and the Document of a wire message, each as a document of its own. Where the rail has put their content
+// into elements of its own (RTP), they are made anew around it. A message that has nothing of an ISO 20022 namespace (Pix) has none.
+func isoParts(wire []byte) (map[string][]byte, error) {
+	tree, err := iso20022.Parse(wire)
+	if err != nil {
+		return nil, err
+	}
+	parts := map[string][]byte{}
+	var look func(e iso20022.Element)
+	look = func(e iso20022.Element) {
+		if e.Definition() != "" {
+			parts[e.Name()] = e.Part()
+			return
+		}
+		var content []byte
+		namespace := ""
+		for c := range e.Children() {
+			if c.Definition() == "" || c.Name() == "AppHdr" || c.Name() == "Document" {
+				look(c)
+				continue
+			}
+			namespace, content = c.Namespace(), append(content, c.Part()...)
+		}
+		if content != nil {
+			name := "Document"
+			if e.Name() == "AppHdr" {
+				name = "AppHdr"
+			}
+			parts[name] = fmt.Appendf(nil, `<%[1]s xmlns="%[2]s">%[3]s</%[1]s>`, name, namespace, content)
+		}
+	}
+	look(tree.Root())
+	return parts, nil
 }
 
 // copyFile copies a file of a process that has stopped.

@@ -27,12 +27,13 @@ import (
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 	"github.com/parleypay/parley/sdk"
 )
 
 // BankFile is the configuration file of a bank's connector.
 type BankFile struct {
-	Agent   string `yaml:"agent,required"` // BIC or routing number; also the connector's id in what it signs
+	Agent   string `yaml:"agent,required"` // BIC, routing number or ISPB; also the connector's id in what it signs
 	Name    string `yaml:"name,required"`  // what chats call it
 	Store   string `yaml:"store,required"` // directory of journal, device and keys; made at the first start
 	Monitor string `yaml:"monitor"`        // loopback host:port of /healthz, /readyz, /metrics
@@ -43,7 +44,7 @@ type BankFile struct {
 		TokenFile string `yaml:"token_file"`
 	} `yaml:"relay,required"`
 	Rail struct {
-		Profile       string        `yaml:"profile,required"` // fednow or sctinst
+		Profile       string        `yaml:"profile,required"` // fednow, sctinst, rtp or pix
 		URL           string        `yaml:"url,required"`
 		TokenFile     string        `yaml:"token_file,required"`
 		AnswerTimeout time.Duration `yaml:"answer_timeout"` // for tests: replaces the rail's own and scales its other clocks
@@ -115,7 +116,7 @@ func ReadBank(path string) (*Bank, error) {
 		fail("relay.token_file", err)
 	}
 	if f.Rail.Profile != "" {
-		b.profile, err = rail.Lookup(f.Rail.Profile)
+		b.profile, err = rails.Lookup(f.Rail.Profile)
 		fail("rail.profile", err)
 	}
 	if f.Rail.TokenFile != "" {
@@ -127,7 +128,7 @@ func ReadBank(path string) (*Bank, error) {
 		fail("rail.url", err)
 	}
 	if b.profile != nil {
-		if b.agent != "" && b.agent.IsBIC() != b.profile.Service.IsBIC() {
+		if a, s := b.agent, b.profile.Service; a != "" && (a.IsBIC() != s.IsBIC() || !a.IsBIC() && len(a) != len(s)) { // ABA numbers have 9 digits, ISPBs 8
 			src.Faultf("agent", "is not the kind of agent id that %s uses", b.profile.Name)
 		}
 		switch {

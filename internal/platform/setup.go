@@ -10,11 +10,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/template"
 	"time"
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/intent"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // Actors' names in trace events and the names of their files.
@@ -52,21 +54,30 @@ type World struct {
 // Customer is an account at a bank with its holder.
 type Customer struct{ Agent, Account, Name string }
 
-// NewWorld returns a world on the rail, fednow or sctinst, with fresh codes for so many payers.
+// NewWorld returns a world on the rail of that name, with fresh codes for so many payers.
 func NewWorld(railName string, payers int) (World, error) {
 	w, ok := map[string]World{
-		"fednow": {Rail: "fednow", Title: "FedNow", Currency: "USD", Answer: 20 * time.Second,
-			Payer: Customer{"021040078", "100200300", "Example Payer"},
+		"fednow": {Payer: Customer{"021040078", "100200300", "Example Payer"},
 			Shop:  Customer{"091000019", "400500600", "Example Coffee"},
 			Other: Customer{"091000019", "700800900", "Another Customer"}, Nobody: Customer{"091000019", "999000999", ""}},
-		"sctinst": {Rail: "sctinst", Title: "SCT Inst", Currency: "EUR", Answer: 10 * time.Second,
-			Payer: Customer{"PAYRDEF0XXX", "DE89370400440532013000", "Example Payer"},
+		"sctinst": {Payer: Customer{"PAYRDEF0XXX", "DE89370400440532013000", "Example Payer"},
 			Shop:  Customer{"SHOPFRP0XXX", "FR1420041010050500013M02606", "Example Coffee"},
 			Other: Customer{"SHOPFRP0XXX", "NL91ABNA0417164300", "Another Customer"}, Nobody: Customer{"SHOPFRP0XXX", "GB29NWBK60161331926819", ""}},
+		"rtp": {Payer: Customer{"021040078", "100200300", "Example Payer"},
+			Shop:  Customer{"091000019", "400500600", "Example Coffee"},
+			Other: Customer{"091000019", "700800900", "Another Customer"}, Nobody: Customer{"091000019", "999000999", ""}},
+		"pix": {Payer: Customer{"99999010", "12345678909C500000A3000", "Example Payer"},
+			Shop:  Customer{"20000000", "11222333000181C600000A4000", "Example Coffee"},
+			Other: Customer{"20000000", "52998224725C700800A4000", "Another Customer"}, Nobody: Customer{"20000000", "11144477735C999000A4000", ""}},
 	}[railName]
 	if !ok {
-		return World{}, fmt.Errorf("there is no rail %q; there are: fednow, sctinst", railName)
+		return World{}, fmt.Errorf("there is no rail %q; there are: %s", railName, strings.Join(rails.Names(), ", "))
 	}
+	profile, err := rails.Lookup(railName)
+	if err != nil {
+		return World{}, err
+	}
+	w.Rail, w.Title, w.Currency, w.Answer = profile.Name, profile.Title, profile.Currency, profile.AnswerTimeout
 	w.Balance, w.Audit = "1000.00", rand.Text()
 	w.ShopCodes = []string{intent.NewOneTimeCode()}
 	for range payers {
@@ -97,7 +108,7 @@ listen: 127.0.0.1:0
 monitor: 127.0.0.1:0
 {{- end}}
 {{- if .Magic}}
-magic_amounts: true # the last two digits of an amount, 01 to 10, choose what happens
+magic_amounts: true # the last two digits of an amount choose what happens, see docs/rails.md
 {{- end}}
 audit_token: {{.Audit}}
 {{- if not .NoArchive}}
@@ -135,6 +146,9 @@ payee_check:
   listen: {{.Answers}}
 {{- end}}
 accounts: # of the simulated core bank
+{{- if eq .Rail "pix"}}
+  # number: the holder's CPF or CNPJ, C for a current account, its number, A and the branch
+{{- end}}
 {{- range .Accounts}}
   - {number: "{{.Account}}", name: {{.Name}}, currency: {{$.Currency}}, balance: "{{$.Balance}}"}
 {{- end}}

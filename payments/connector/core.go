@@ -13,6 +13,7 @@ import (
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
 )
 
 // Core is what Step needs to know besides the payment. It is never changed after the first Step.
@@ -22,8 +23,10 @@ type Core struct {
 	Currency    payments.Currency
 	Messages    Messages
 	Answer      time.Duration   // from submitting to the rail's last moment to answer; required
-	Ladder      []time.Duration // when to ask, counted from when the outcome is unknown and the answer overdue; at most 3
-	CaseAfter   time.Duration   // counted likewise: when a person is asked; 0 = Answer after the last enquiry
+	Recovery    rail.Recovery   // what the rail wants done when no answer comes; the zero value does nothing but wait
+	Ladder      []time.Duration // when to ask or resend, counted from when the outcome is unknown and the answer overdue; at most 3
+	CaseAfter   time.Duration   // counted likewise: when a person is asked; 0 = Answer after the last step of the ladder
+	Blind       bool            // what the transport answers proves nothing: only the rail's own messages do
 	Restore     time.Duration   // from submitting until the payer's money is given back although the outcome is open; 0 = never
 	Confirm     time.Duration   // at the creditor's bank: from our answer to the last moment of the settlement; 0 = Answer
 	Remind      time.Duration   // between reminders of an open case while the outcome is unknown; 0 = 24 h
@@ -36,18 +39,20 @@ type Core struct {
 type Messages interface {
 	// Transfer makes the one transfer of a payment. It fails when the rail would refuse it; then nothing is sent.
 	Transfer(p Payment, now time.Time) (Execution, []byte, error)
-	// Enquiry asks what became of the transfer: the n-th enquiry, from 1.
+	// Enquiry asks what became of the transfer: the n-th enquiry, from 1. It fails with rail.ErrTooOld when the rail takes none any more.
 	Enquiry(p Payment, n int, now time.Time) ([]byte, error)
+	// Again marks the exact bytes of a transfer as sent before and changes nothing else. Only rails of rail.ResendMarked have it.
+	Again(sent []byte) ([]byte, error)
 	// Reply answers an incoming transfer with an ISO status and, for a refusal, its reason.
 	Reply(p Payment, status, reason string, now time.Time) ([]byte, error)
 }
 
 // Bounds of the core.
 const (
-	maxEnquiries = 3  // pacs.028 for one payment (facts: an enquiry storm took a national rail down)
-	maxChecks    = 8  // payee checks for one intent
-	maxLate      = 32 // rail messages recorded for one payment after its end, or that change nothing
-	maxRepeats   = 3  // of our answer to a transfer that is delivered again
+	maxSteps   = 3  // of the ladder: enquiries or repetitions for one payment (an enquiry storm took a national rail down)
+	maxChecks  = 8  // payee checks for one intent
+	maxLate    = 32 // rail messages recorded for one payment after its end, or that change nothing
+	maxRepeats = 3  // of our answer to a transfer that is delivered again
 
 	maxRequestLife = 366 * 24 * time.Hour // from the payee check to the request's expiry, which arms a timer
 )
@@ -179,12 +184,14 @@ func (s *step) clearAll() {
 }
 
 // row names an outbox row of this payment: unique for ever, and the idempotency key of what it asks for.
-func (s *step) row(name string) string {
-	return string(s.p.Side) + "/" + string(s.p.Intent) + "/" + name
-}
+func (s *step) row(name string) string { return row(*s.p, name) }
+
+func row(p Payment, name string) string { return string(p.Side) + "/" + string(p.Intent) + "/" + name }
 
 const (
 	rowTransfer = "transfer"
+	rowAgain    = "again"
+	rowEnquiry  = "enquiry"
 	rowAnswer   = "answer"
 )
 

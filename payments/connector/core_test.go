@@ -41,6 +41,10 @@ func (plainMessages) Enquiry(p Payment, n int, _ time.Time) ([]byte, error) {
 	return fmt.Appendf(nil, "enquiry %d", n), nil
 }
 
+func (plainMessages) Again(sent []byte) ([]byte, error) {
+	return append([]byte("again "), sent...), nil
+}
+
 func (plainMessages) Reply(p Payment, status, reason string, _ time.Time) ([]byte, error) {
 	return []byte("answer " + p.Execution.MessageID + " " + status + " " + reason), nil
 }
@@ -55,7 +59,7 @@ var (
 
 func testCore() *Core {
 	return &Core{Rail: "sctinst", Agent: "PAYRDEF0XXX", Currency: "EUR", Messages: plainMessages{}, Answer: 10 * time.Second,
-		Ladder: []time.Duration{0, 5 * time.Second, 30 * time.Second}, CaseAfter: 2 * time.Minute, PositiveISO: "ACCP", MaxAmount: 100_000_00}
+		Ladder: []time.Duration{0, 5 * time.Second, 30 * time.Second}, CaseAfter: 2 * time.Minute, PositiveISO: "ACCP", MaxAmount: 100_000_00, Recovery: rail.Ask}
 }
 
 func asked() CheckAnswered {
@@ -94,7 +98,7 @@ var waysInto = map[lifecycle.State][]Event{
 	lifecycle.Rejected:   {asked(), verified(), CoreAnswered{Op: CoreReserve, OK: true}, rejected("AC03")},
 	lifecycle.Declined:   {asked(), Declined{"chat", "no"}},
 	lifecycle.Cancelled:  {asked(), verified(), Cancelled{"chat", "no"}},
-	lifecycle.Expired:    {asked(), TimerFired{TimerExpiry, t0.Add(5 * time.Minute)}},
+	lifecycle.Expired:    {asked(), TimerFired{Name: TimerExpiry, At: t0.Add(5 * time.Minute)}},
 }
 
 // play applies events one second apart, timers at their own time.
@@ -108,7 +112,7 @@ func play(t interface {
 		if x, ok := ev.(TimerFired); ok && x.At.After(now) {
 			now = x.At
 		}
-		after, effects, err := Step(cfg, p, now, ev)
+		after, effects, err := Step(cfg, p, now, asStored(cfg, p, ev))
 		if err != nil {
 			t.Fatalf("%T in state %q: %v", ev, p.State, err)
 		}
@@ -121,6 +125,19 @@ func play(t interface {
 		now = now.Add(time.Second)
 	}
 	return p, all, now
+}
+
+// asStored hands the event the bytes that the journal would have, which plainMessages can make again.
+func asStored(cfg *Core, p Payment, ev Event) Event {
+	switch id := Stored(cfg, p, ev); {
+	case strings.HasSuffix(id, "/"+rowTransfer):
+		_, wire, _ := cfg.Messages.Transfer(p, p.Submitted)
+		return WithStored(ev, wire)
+	case strings.HasSuffix(id, "/"+rowAnswer):
+		wire, _ := cfg.Messages.Reply(p, p.Answer, p.AnswerReason, p.Clock)
+		return WithStored(ev, wire)
+	}
+	return ev
 }
 
 type noStatements struct{}
@@ -206,6 +223,13 @@ func TestDebtorTransitions(t *testing.T) {
 		{lifecycle.Unknown, Sent{Row: transferRow, Result: SentAccepted}, lifecycle.Unknown, "", "="},
 		{lifecycle.Unknown, Sent{Row: transferRow, Result: SentRefused, Reason: "FF01"}, lifecycle.Rejected, "core:release", ""},
 		{lifecycle.Unknown, Recovered{}, lifecycle.Unknown, "", "="},
+		{lifecycle.Submitting, messageRefused(), lifecycle.Rejected, "core:release post take:-1250 tell:receipt", "send:"},
+		{lifecycle.Submitted, messageRefused(), lifecycle.Rejected, "core:release clear:answer", "send:"},
+		{lifecycle.Unknown, messageRefused(), lifecycle.Rejected, "core:release clear:enquiry", "send:"},
+		{lifecycle.Accepted, messageRefused(), lifecycle.Accepted, "=rail.contradiction case:contradiction", "> core:"},
+		{lifecycle.Settled, messageRefused(), lifecycle.Settled, "=rail.contradiction case:contradiction", "> core:"},
+		{lifecycle.Rejected, messageRefused(), lifecycle.Rejected, "=rail.message_refused", "> core:"},
+		{lifecycle.Presented, messageRefused(), lifecycle.Presented, "=rail.message_refused", "> core:"},
 		{lifecycle.Settled, status(rail.Settled, "ACCP"), lifecycle.Settled, "=rail.duplicate", "case: core: tell:"},
 		{lifecycle.Settled, status(rail.SettledCredited, "ACCC"), lifecycle.Settled, "=payment.credited tell:receipt", "core:"},
 		{lifecycle.Settled, rejected("AC03"), lifecycle.Settled, "=rail.contradiction case:contradiction", "> core: tell:"},
@@ -396,7 +420,7 @@ func TestLadder(t *testing.T) {
 		}
 		timer := p.TimersSet[0]
 		var effects []Effect
-		p, effects, now = play(t, cfg, p, now, TimerFired(timer))
+		p, effects, now = play(t, cfg, p, now, TimerFired{Name: timer.Name, At: timer.At})
 		log = append(log, fmt.Sprintf("%s+%d", timer.Name, timer.At.Sub(p.Deadline)/time.Second))
 		if n := strings.Count(words(effects), "send:"); n > 1 || (n == 1) != (timer.Name == TimerEnquiry) {
 			t.Errorf("%s: %s", timer.Name, words(effects))
@@ -406,8 +430,9 @@ func TestLadder(t *testing.T) {
 			t.Fatalf("silence made it %s", p.State)
 		}
 	}
-	want := "answer+0 enquiry+1 enquiry+5 enquiry+30 case+120 case+86520 case+172920 case+259320"
-	if got := strings.Join(log, " "); got != want && got != strings.Replace(want, "enquiry+1", "enquiry+0", 1) {
+	// The first enquiry is carried out a second late, and the waits count anew.
+	want := "answer+0 enquiry+0 enquiry+6 enquiry+31 case+121 case+86521 case+172921 case+259321"
+	if got := strings.Join(log, " "); got != want {
 		t.Errorf("ladder: %s", got)
 	}
 	if p.Enquiries != 3 || !slices.Equal(p.Cases, []CaseKind{CaseUnknown}) {
@@ -431,7 +456,7 @@ func TestLadderAfterRestart(t *testing.T) {
 	late := t0.Add(time.Hour)
 	p, _, _ = play(t, cfg, p, late, Recovered{})
 	at, _ := p.timer(TimerEnquiry)
-	p, _, _ = play(t, cfg, p, late, TimerFired{TimerEnquiry, at})
+	p, _, _ = play(t, cfg, p, late, TimerFired{Name: TimerEnquiry, At: at})
 	if next, _ := p.timer(TimerEnquiry); next.Sub(late) < 4*time.Second {
 		t.Errorf("second enquiry %v after the restart", next.Sub(late))
 	}
@@ -443,7 +468,7 @@ func TestPayerRestored(t *testing.T) {
 	cfg.Restore = 10 * time.Second
 	p, _, now := play(t, cfg, Payment{}, t0, waysInto[lifecycle.Submitted]...)
 	at, _ := p.timer(TimerRestore)
-	p, effects, now := play(t, cfg, p, now, TimerFired{TimerRestore, at})
+	p, effects, now := play(t, cfg, p, now, TimerFired{Name: TimerRestore, At: at})
 	if p.State != lifecycle.Unknown || p.Restored.IsZero() || !strings.Contains(words(effects), "core:release post post") {
 		t.Fatalf("%s: %s", p.State, words(effects))
 	}
@@ -613,7 +638,7 @@ func TestCreditor(t *testing.T) {
 		{"refused after our yes", []Event{incoming(), confirmation(rail.Rejected, "RJCT")}, lifecycle.Rejected, "clear:confirm", "core: tell:", ""},
 		{"settled after our no", []Event{closed, confirmation(rail.Settled, "ACSC")}, lifecycle.Rejected, "case:contradiction", "core:", "AC04"},
 		{"refused after settlement", []Event{incoming(), confirmation(rail.Settled, "ACSC"), confirmation(rail.Rejected, "RJCT")}, lifecycle.Settled, "case:contradiction", "core:", ""},
-		{"never confirmed", []Event{incoming(), TimerFired{TimerConfirm, t0.Add(10 * time.Second)}}, lifecycle.Accepted, "=payment.unconfirmed case:unconfirmed set:confirm", "> core:", ""},
+		{"never confirmed", []Event{incoming(), TimerFired{Name: TimerConfirm, At: t0.Add(10 * time.Second)}}, lifecycle.Accepted, "=payment.unconfirmed case:unconfirmed set:confirm", "> core:", ""},
 		{"asked what we said", []Event{incoming(), AnswerAsked{Evidence{Kind: "pacs.028"}}}, lifecycle.Accepted, "=rail.enquiry send:pacs.002", "core:", ""},
 		{"answer refused", []Event{incoming(), Sent{Row: "creditor/x/answer", Result: SentRefused, Reason: "r"}}, lifecycle.Accepted, "case:answer-refused", "core:", ""},
 		{"restart", []Event{incoming(), Recovered{}}, lifecycle.Accepted, "", "", ""},
@@ -672,7 +697,7 @@ func TestAnyOrder(t *testing.T) {
 			var ev Event
 			if len(p.TimersSet) > 0 && rapid.IntRange(0, 2).Draw(t, "timer") == 0 {
 				timer := rapid.SampledFrom(p.TimersSet).Draw(t, "which")
-				ev = TimerFired(timer)
+				ev = TimerFired{Name: timer.Name, At: timer.At}
 				if timer.At.After(now) {
 					now = timer.At
 				}
@@ -736,7 +761,7 @@ func TestAnyOrder(t *testing.T) {
 			}
 			p = back
 		}
-		if sends > 1 || credits > 1 || enquiries > maxEnquiries || holds < 0 || holds > 1 {
+		if sends > 1 || credits > 1 || enquiries > maxSteps || holds < 0 || holds > 1 {
 			t.Fatalf("%d transfers, %d credits, %d enquiries, %d holds", sends, credits, enquiries, holds)
 		}
 		if p.State.Terminal() && !side {

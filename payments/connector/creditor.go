@@ -35,7 +35,7 @@ func (s *step) transferReceived(e TransferReceived) error {
 	if e.Execution.UETR != "" {
 		s.add(Index{journal.IndexUETR, string(e.Execution.UETR)})
 	}
-	s.trace("pacs.008 received", string(e.Execution.UETR))
+	s.trace("pacs.008 received", e.Execution.reference())
 
 	reason := e.Refuse
 	switch {
@@ -55,7 +55,7 @@ func (s *step) transferReceived(e TransferReceived) error {
 		return fmt.Errorf("%w: the answer cannot be encoded: %w", ErrEvent, err)
 	}
 	answer := Evidence{Kind: "pacs.002.sent", Hash: journal.HashOf(wire)}
-	p.Answer, p.AnswerReason, p.Status, p.Reason = status, reason, status, reason
+	p.Answer, p.AnswerReason, p.AnswerHash, p.Status, p.Reason = status, reason, answer.Hash, status, reason
 	if reason != "" {
 		if err := s.move(lifecycle.OnRejection, answer); err != nil {
 			return err
@@ -76,7 +76,8 @@ func (s *step) transferReceived(e TransferReceived) error {
 	return nil
 }
 
-// repeated answers a transfer that is delivered again: with the same answer if it is the same transfer, never with a second credit.
+// repeated answers a transfer that is delivered again, marked as sent before or not: with the bytes of our first answer if it is the same
+// transfer, never with a second credit.
 func (s *step) repeated(e TransferReceived) error {
 	p := s.p
 	if id := recordFor(*p, e); id != e.Record {
@@ -90,25 +91,31 @@ func (s *step) repeated(e TransferReceived) error {
 	if !same {
 		s.note("rail.other_transfer", e.Transfer)
 		s.openCase(CaseContradiction, "another transfer with the same end-to-end id")
-		if e.Execution.UETR == p.Execution.UETR || e.Execution.MessageID == p.Execution.MessageID {
+		if e.Execution.is(p.Execution) {
 			return nil // a refusal would be taken for one of the transfer that we answered already
 		}
 		other := *p
 		other.Execution = e.Execution
-		return s.reply(other, "RJCT", reasonDuplicate, fmt.Sprintf("%s-other-%d", rowAnswer, p.Late))
+		return s.reply(other, "RJCT", reasonDuplicate, s.row(fmt.Sprintf("%s-other-%d", rowAnswer, p.Late)))
 	}
-	return s.answerAgain("rail.duplicate", e.Transfer)
+	typ := "rail.duplicate"
+	if e.Marked {
+		typ = "rail.duplicate_marked"
+	}
+	s.note(typ, e.Transfer)
+	if row, ok := s.repeatRow(); ok && journal.HashOf(e.Stored) == p.AnswerHash {
+		s.add(SendRail{Row: row, Kind: "pacs.002", Wire: e.Stored})
+	}
+	return nil
 }
 
-// answerAgain repeats our answer, a few times at most.
-func (s *step) answerAgain(typ string, ev Evidence) error {
-	p := s.p
-	s.note(typ, ev)
-	if p.Repeats >= maxRepeats {
-		return nil
+// repeatRow returns the outbox row for another repetition of our answer, and false when there were enough.
+func (s *step) repeatRow() (string, bool) {
+	if s.p.Repeats >= maxRepeats {
+		return "", false
 	}
-	p.Repeats++
-	return s.reply(*p, p.Answer, p.AnswerReason, fmt.Sprintf("%s-%d", rowAnswer, p.Repeats))
+	s.p.Repeats++
+	return s.row(fmt.Sprintf("%s-%d", rowAnswer, s.p.Repeats)), true
 }
 
 // reply queues a pacs.002 about the transfer of q.
@@ -117,7 +124,7 @@ func (s *step) reply(q Payment, status, reason, row string) error {
 	if err != nil {
 		return fmt.Errorf("%w: the answer cannot be encoded: %w", ErrEvent, err)
 	}
-	s.add(SendRail{Row: s.row(row), Kind: "pacs.002", Wire: wire})
+	s.add(SendRail{Row: row, Kind: "pacs.002", Wire: wire})
 	return nil
 }
 
@@ -153,7 +160,11 @@ func (s *step) creditor(ev Event) error {
 		if !s.bound() {
 			return nil
 		}
-		return s.answerAgain("rail.enquiry", e.Request)
+		s.note("rail.enquiry", e.Request)
+		if row, ok := s.repeatRow(); ok {
+			return s.reply(*p, p.Answer, p.AnswerReason, row)
+		}
+		return nil
 	case Sent:
 		if e.Result == SentRefused {
 			s.note("answer.refused", Evidence{Kind: "transport.refused"})

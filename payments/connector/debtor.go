@@ -75,6 +75,8 @@ func (s *step) debtor(ev Event) error {
 		return s.sent(e)
 	case StatusReceived:
 		return s.statusReceived(e)
+	case MessageRefused:
+		return s.messageRefused(e)
 	case TimerFired:
 		return s.timerFired(e)
 	case Recovered:
@@ -208,8 +210,13 @@ func (s *step) submit() error {
 		return err
 	}
 	p.Submitted, p.Deadline = s.now, s.now.Add(s.cfg.Answer)
-	s.add(Index{journal.IndexUETR, string(x.UETR)}, Index{journal.IndexMessageID, x.MessageID},
-		Claim{journal.ClaimMessageID, x.MessageID})
+	if x.UETR != "" {
+		s.add(Index{journal.IndexUETR, string(x.UETR)})
+	}
+	if x.EndToEnd != p.Intent.EndToEndID() {
+		s.add(Index{journal.IndexEndToEnd, string(x.EndToEnd)})
+	}
+	s.add(Index{journal.IndexMessageID, x.MessageID}, Claim{journal.ClaimMessageID, x.MessageID})
 	s.add(SendRail{Row: s.row(rowTransfer), Transfer: true, Kind: "pacs.008", Wire: wire})
 	s.post(Line{Account: external, Minor: -p.Amount.Minor}, Line{Account: holdAccount(p.Debtor.Account), Minor: p.Amount.Minor})
 	s.clear(TimerExpiry)
@@ -217,13 +224,22 @@ func (s *step) submit() error {
 	if s.cfg.Restore > 0 {
 		s.set(TimerRestore, s.now.Add(s.cfg.Restore))
 	}
-	s.trace("journaled", string(x.UETR))
+	s.trace("journaled", x.reference())
 	return nil
 }
 
-// sent records what became of the transfer at the transport. Enquiries need no record of their own: they have a budget.
+// sent records what became of the transfer at the transport. The steps of the ladder need no record of their own: they have a budget.
 func (s *step) sent(e Sent) error {
-	if e.Row != s.row(rowTransfer) {
+	switch {
+	case e.Row != s.row(rowTransfer):
+		if e.Result == SentRefused && s.bound() { // the repetition or the question, and not the transfer
+			s.note("step.refused", Evidence{Kind: "transport.refused"})
+		}
+		return nil
+	case e.Result == SentRefused && s.cfg.Blind:
+		e.Result = SentAmbiguous
+	case e.Result == SentRefused && s.p.Resends > 0: // the rail may have taken the repetition
+		s.note("transfer.refused", Evidence{Kind: "transport.refused"})
 		return nil
 	}
 	switch e.Result {
@@ -247,7 +263,7 @@ func (s *step) sent(e Sent) error {
 	return nil
 }
 
-// unknown says that the money may have moved. It is left only on evidence from rail or bank; nothing is ever sent again.
+// unknown says that the money may have moved. It is left only on evidence from rail or bank; see recovery.go for what is done meanwhile.
 func (s *step) unknown(why string, ev Evidence) error {
 	if err := s.move(lifecycle.OnSilence, ev); err != nil {
 		return err
@@ -255,40 +271,10 @@ func (s *step) unknown(why string, ev Evidence) error {
 	s.p.Reason = why
 	s.clear(TimerAnswer)
 	s.add(Drop{s.row(rowTransfer)})
-	s.armEnquiry()
+	s.armLadder()
 	s.notify(NoticeReceipt)
 	s.trace("unknown", why)
 	return nil
-}
-
-// armEnquiry arms the next step of the ladder: an enquiry, never before the answer is overdue, or the case that follows the last.
-// The waits count from the first arming, so that a connector that was down does not ask three times at once.
-func (s *step) armEnquiry() {
-	p := s.p
-	if p.LadderFrom.IsZero() {
-		p.LadderFrom = s.now
-		if p.LadderFrom.Before(p.Deadline) {
-			p.LadderFrom = p.Deadline
-		}
-	}
-	at := func(wait time.Duration) time.Time {
-		if t := p.LadderFrom.Add(wait); t.After(s.now) {
-			return t
-		}
-		return s.now
-	}
-	if n := p.Enquiries; n < len(s.cfg.Ladder) && n < maxEnquiries {
-		s.set(TimerEnquiry, at(s.cfg.Ladder[n]))
-		return
-	}
-	wait := s.cfg.CaseAfter
-	if wait == 0 {
-		wait = s.cfg.Answer
-		if n := min(len(s.cfg.Ladder), maxEnquiries); n > 0 {
-			wait += s.cfg.Ladder[n-1]
-		}
-	}
-	s.set(TimerCase, at(wait))
 }
 
 func (s *step) timerFired(e TimerFired) error {
@@ -306,12 +292,12 @@ func (s *step) timerFired(e TimerFired) error {
 		}
 		s.clear(TimerAnswer) // accepted, and then silence: ask, but stay
 		s.note("payment.overdue", clock("answer"))
-		s.armEnquiry()
+		s.armLadder()
 	case TimerRestore:
 		s.clear(TimerRestore)
 		return s.restore()
 	case TimerEnquiry:
-		return s.enquire()
+		return s.recover(e.Stored)
 	case TimerCase:
 		s.note("payment.unresolved", clock("case"))
 		s.openCase(CaseUnknown, string(p.State))
@@ -327,29 +313,6 @@ func (c *Core) remind() time.Duration {
 		return c.Remind
 	}
 	return 24 * time.Hour
-}
-
-func (s *step) enquire() error {
-	p := s.p
-	wire, err := s.cfg.Messages.Enquiry(*p, p.Enquiries+1, s.now)
-	s.clear(TimerEnquiry)
-	p.Enquiries++
-	if err != nil {
-		s.note("enquiry.not_encodable", clock("enquiry"))
-		s.armEnquiry()
-		return nil
-	}
-	ev := Evidence{Kind: "pacs.028", Hash: journal.HashOf(wire)}
-	if p.State == lifecycle.Unknown {
-		if err := s.move(lifecycle.OnStillUncertain, ev); err != nil {
-			return err
-		}
-	} else {
-		s.note("payment.enquiry", ev)
-	}
-	s.add(SendRail{Row: s.row(fmt.Sprintf("enquiry-%d", p.Enquiries)), Kind: "pacs.028", Wire: wire})
-	s.armEnquiry()
-	return nil
 }
 
 // restore gives the payer's hold back although the outcome is open, and books the bank's exposure (SCT Inst, 10th second).
@@ -398,6 +361,8 @@ func (s *step) statusReceived(e StatusReceived) error {
 		return s.settled(e)
 	case rail.Rejected:
 		switch {
+		case s.duplicateRefused(e):
+			return s.afterDuplicate(e)
 		case p.State == lifecycle.Submitted, p.State == lifecycle.Accepted, p.State == lifecycle.Unknown:
 			return s.rejected(e.Status, e.Reason, e.Report)
 		case p.State == lifecycle.Rejected:
@@ -427,6 +392,23 @@ func (s *step) statusReceived(e StatusReceived) error {
 		return s.late(e, "rail.waiting")
 	}
 	return s.late(e, "rail.ignored")
+}
+
+// messageRefused takes the rail's refusal of the message itself: it never acted on it. Of a transfer that was sent again it does not say
+// which copy it means, since they have one id: the other may have been taken.
+func (s *step) messageRefused(e MessageRefused) error {
+	switch p := s.p; {
+	case p.State.MayHaveLeft() && p.Resends == 0 && p.State != lifecycle.Accepted && p.State != lifecycle.Settled:
+		s.trace("admi.002 received", e.Reason)
+		return s.rejected("", e.Reason, e.Report)
+	case !s.bound():
+	case p.State == lifecycle.Accepted || p.State == lifecycle.Settled:
+		s.note("rail.contradiction", e.Report)
+		s.openCase(CaseContradiction, fmt.Sprintf("admi.002 in state %s", p.State))
+	default:
+		s.note("rail.message_refused", e.Report)
+	}
+	return nil
 }
 
 // late records a message that changes no state.
@@ -459,6 +441,7 @@ func (s *step) accepted(e StatusReceived) error {
 	}
 	s.p.Status, s.p.Reason = e.Status, ""
 	s.clear(TimerEnquiry, TimerCase)
+	s.dropStep()
 	s.p.LadderFrom = time.Time{} // the rail has spoken: the waits count anew, the number of enquiries does not
 	s.p.Deadline = s.now.Add(s.cfg.Answer)
 	s.set(TimerAnswer, s.p.Deadline)
@@ -489,6 +472,7 @@ func (s *step) settled(e StatusReceived) error {
 		p.Credited = s.now
 	}
 	s.clearAll()
+	s.dropStep()
 	if p.Restored.IsZero() {
 		s.core(CorePost, p.Debtor.Account)
 		s.post(Line{Account: holdAccount(p.Debtor.Account), Minor: -p.Amount.Minor}, Line{Account: s.clearing(), Minor: p.Amount.Minor})
@@ -513,6 +497,7 @@ func (s *step) rejected(status, reason string, ev Evidence) error {
 	}
 	p.Status, p.Reason = status, reason
 	s.clearAll()
+	s.dropStep()
 	s.add(Drop{s.row(rowTransfer)})
 	if p.Restored.IsZero() {
 		s.core(CoreRelease, p.Debtor.Account)

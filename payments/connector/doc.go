@@ -13,8 +13,10 @@
 //	journaled          execution, reservation and exact bytes are durable     debtor's bank
 //	pacs.008 sent      the rail's transport took the transfer                 debtor's bank
 //	pacs.002 received  a status about our transfer, or our answer, came in    both
+//	admi.002 received  the rail refused the message of our transfer           debtor's bank
 //	unknown            no answer, or an ambiguous one: the money may move     debtor's bank
 //	pacs.028 sent      the rail was asked what became of the transfer         debtor's bank
+//	pacs.008 sent again  the transfer was repeated, as this rail wants it     debtor's bank
 //	payer restored     the payer's hold was given back, the outcome is open   debtor's bank
 //	settled, rejected, declined, expired, cancelled                           the outcome, Detail has the reason code
 //	pacs.008 received  an incoming transfer was checked and journaled         creditor's bank

@@ -101,8 +101,15 @@ func JournalStep(after Payment, seq uint64, effects []Effect, st Statements) (jo
 // nor again after an open outcome.
 func IsTransfer(row string) bool { return strings.HasSuffix(row, "/"+rowTransfer) }
 
-// IsEnquiry reports whether an outbox row asks the rail for a status. Enquiries have a budget, so a restart does not repeat them.
-func IsEnquiry(row string) bool { return strings.Contains(row, "/enquiry-") }
+// IsEnquiry reports whether an outbox row asks the rail for a status.
+func IsEnquiry(row string) bool { return strings.Contains(row, "/"+rowEnquiry+"-") }
+
+// IsResend reports whether an outbox row is a repetition of its payment's transfer.
+func IsResend(row string) bool { return strings.Contains(row, "/"+rowAgain+"-") }
+
+// SentOnce reports whether an outbox row is carried out by one process only: the transfer, and the steps of the ladder, which have a
+// budget. A restart does not repeat them, since they may have been sent; what follows is the payment's next timer.
+func SentOnce(row string) bool { return IsTransfer(row) || IsEnquiry(row) || IsResend(row) }
 
 // CoreCall is a call to the core bank, as it stands in the outbox. Its key makes it idempotent.
 type CoreCall struct {

@@ -21,7 +21,7 @@ type (
 	}
 
 	// SendRail queues the exact bytes for the rail. Transfer marks the one message that moves money: it is handed to the transport
-	// at most once with an open outcome.
+	// at most once with an open outcome. A repetition of it, on a rail that knows the ids, is a message of its own.
 	SendRail struct {
 		Row      string
 		Transfer bool

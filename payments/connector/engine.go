@@ -254,7 +254,7 @@ func (e *Engine) recover(ctx context.Context) error {
 				return fmt.Errorf("connector: recover: %w", err)
 			}
 			for _, row := range rows {
-				if kind == OutboxRail && (IsTransfer(row.ID) || IsEnquiry(row.ID)) {
+				if kind == OutboxRail && SentOnce(row.ID) {
 					e.done(row.ID)
 					continue
 				}
@@ -286,6 +286,14 @@ func (e *Engine) apply(ctx context.Context, key journal.Key, ev Event, x extra) 
 		if err != nil {
 			e.fatal(err)
 			return err
+		}
+		if id := Stored(e.core, c.payment, ev); id != "" {
+			row, err := e.cfg.Journal.OutboxRow(ctx, id)
+			if err != nil && !errors.Is(err, journal.ErrNotFound) {
+				e.fatal(err)
+				return err
+			}
+			ev = WithStored(ev, row.Body)
 		}
 		after, effects, err := Step(e.core, c.payment, e.now(), ev)
 		if err != nil {

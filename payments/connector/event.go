@@ -77,7 +77,9 @@ type (
 		Purpose   string
 		Chats     []string // the payee's; empty if there is none
 		Refuse    string   // ISO reason when the account cannot take it (AC03, AC04 …); empty when it can
+		Marked    bool     // as sent before (CpyDplct DUPL)
 		Transfer  Evidence
+		Stored    []byte // see Stored
 	}
 
 	// AnswerAsked: the rail asks what we answered (pacs.028).
@@ -88,15 +90,22 @@ type (
 type (
 	// StatusReceived: a pacs.002 about this payment.
 	StatusReceived struct {
-		Meaning   rail.Kind // what the status means for money, as the rail's profile reads it
-		Status    string    // TxSts
+		Meaning   rail.Kind   // what the status means for money, as the rail's profile reads it
+		By        rail.Sender // whose word it is
+		Status    string      // TxSts
 		Reason    string
-		Original  string              // OrgnlMsgId; must name our message
+		Original  string              // OrgnlMsgId; must name our message. Empty where the rail names transfers by end-to-end id (Pix)
 		EndToEnd  payments.EndToEndID // empty if the message has none
 		UETR      payments.UETR       // empty if the message has none
 		Amount    payments.Amount     // of the original, zero if the message has none
 		MessageID string
 		Report    Evidence
+	}
+
+	// MessageRefused: the rail refuses the transfer's message as such (admi.002): it could not read it, or may not take it.
+	MessageRefused struct {
+		Reason string // the rail's own code
+		Report Evidence
 	}
 
 	// CoreAnswered: the core bank answered a call for good. Calls that got no answer are repeated, not reported.
@@ -120,12 +129,49 @@ type (
 	TimerFired struct {
 		Name TimerName
 		At   time.Time // as it was armed; a timer that was moved since is ignored
+		// Stored is the transfer as the journal has it, where the rail wants it sent again; see the function Stored.
+		Stored []byte
 	}
 )
 
-// names reports whether a status that names the payment's message says nothing else against being about its transfer.
+// Stored returns the outbox row whose exact bytes Step needs to decide on ev, and "" when it needs none: the transfer that is to be sent
+// again, or the answer that is to be repeated. The caller reads the row from the journal and hands its body on with WithStored; without
+// it, or with other bytes than were recorded, nothing is sent.
+func Stored(cfg *Core, p Payment, ev Event) string {
+	switch e := ev.(type) {
+	case TimerFired:
+		if e.Name == TimerEnquiry && p.Side == lifecycle.Debtor && resends(cfg.Recovery) {
+			return row(p, rowTransfer)
+		}
+	case TransferReceived:
+		if p.Side == lifecycle.Creditor && p.State != lifecycle.None {
+			return row(p, rowAnswer)
+		}
+	}
+	return ""
+}
+
+// WithStored returns the event with the bytes of the row that Stored named.
+func WithStored(ev Event, wire []byte) Event {
+	switch e := ev.(type) {
+	case TimerFired:
+		e.Stored = wire
+		return e
+	case TransferReceived:
+		e.Stored = wire
+		return e
+	}
+	return ev
+}
+
+// names reports whether a status names the payment's transfer, by its message or, on a rail that does not name messages, by its
+// end-to-end id, and says nothing else against being about it.
 func (e *StatusReceived) names(p *Payment) bool {
-	return p.Execution.MessageID != "" && e.Original == p.Execution.MessageID && (e.EndToEnd == "" || e.EndToEnd == p.Execution.EndToEnd) &&
+	named := e.Original == p.Execution.MessageID
+	if e.Original == "" {
+		named = e.EndToEnd != ""
+	}
+	return p.Execution.MessageID != "" && named && (e.EndToEnd == "" || e.EndToEnd == p.Execution.EndToEnd) &&
 		(e.UETR == "" || e.UETR == p.Execution.UETR) && (e.Amount == payments.Amount{} || e.Amount == p.Amount)
 }
 
@@ -159,17 +205,31 @@ func (Recovered) event()        {}
 func (TransferReceived) event() {}
 func (AnswerAsked) event()      {}
 func (StatusReceived) event()   {}
+func (MessageRefused) event()   {}
 func (CoreAnswered) event()     {}
 func (Sent) event()             {}
 func (TimerFired) event()       {}
 
-// RecordID returns the journal's id of an incoming transfer: the intent that its end-to-end id was derived from, or a derived id
-// when the transfer was not asked for by one of our intents. The same transfer always gets the same id.
+// RecordID returns the journal's id of an incoming transfer: the intent that it was made for, or a derived id when the transfer was not
+// asked for by one of our intents. The same transfer always gets the same id.
 func RecordID(x Execution) payments.IntentID {
-	if id, ok := payments.IntentFromEndToEnd(x.EndToEnd); ok {
+	if id, ok := x.intent(); ok {
 		return id
 	}
 	return foreignRecord(x)
+}
+
+// intent returns the intent that a transfer says it was made for, and false when it was not made by us.
+func (x Execution) intent() (payments.IntentID, bool) {
+	if x.Intent != "" {
+		return x.Intent, true
+	}
+	return payments.IntentFromEndToEnd(x.EndToEnd)
+}
+
+// is reports whether x and y identify the same transfer. Not every rail has UETRs.
+func (x Execution) is(y Execution) bool {
+	return x.MessageID == y.MessageID || x.UETR != "" && x.UETR == y.UETR
 }
 
 func foreignRecord(x Execution) payments.IntentID {
@@ -187,8 +247,7 @@ func (e *OtherRecordError) Error() string {
 // intent, or what is refused: the transfer that pays the intent must not be refused for it, and gets a record of its own. A second
 // transfer of the whole amount, while the first may be credited, is a duplicate.
 func recordFor(first Payment, e TransferReceived) payments.IntentID {
-	another := first.Execution.UETR != e.Execution.UETR && first.Execution.MessageID != e.Execution.MessageID
-	if first.State != lifecycle.None && another &&
+	if first.State != lifecycle.None && !first.Execution.is(e.Execution) &&
 		(first.Amount != e.Amount || first.Creditor.Account != e.Creditor.Account || first.State == lifecycle.Rejected) {
 		return foreignRecord(e.Execution)
 	}

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -15,7 +16,8 @@ import (
 // money is given back when the answer is overdue (Regulation (EU) 2024/886).
 func NewCore(profile *rail.Profile, agent payments.AgentID) *Core {
 	c := &Core{Rail: profile.Name, Agent: agent, Currency: profile.Currency, Messages: railMessages{profile, agent},
-		Answer: profile.AnswerTimeout, Ladder: profile.Ladder, CaseAfter: profile.CaseAfter,
+		Answer: profile.AnswerTimeout, Recovery: profile.Recovery, Ladder: profile.Ladder, CaseAfter: profile.CaseAfter,
+		Blind:       profile.Recovery == rail.Wait, // where only the verdict counts
 		PositiveISO: profile.AnswerYes(), MaxAmount: profile.AmountMax}
 	if profile.RestorePayer {
 		c.Restore = profile.AnswerTimeout
@@ -55,23 +57,32 @@ func (r railMessages) Transfer(p Payment, now time.Time) (Execution, []byte, err
 	if err := r.compare(p, back.Transfer); err != nil {
 		return Execution{}, nil, err
 	}
-	return execution(m), wire, nil
+	return r.execution(m), wire, nil
 }
 
 func (r railMessages) compare(p Payment, t *iso20022.CreditTransfer) error {
-	name := func(n payments.Name) string { s, _ := r.profile.Text(n.Reveal()); return s }
-	switch {
-	case t == nil:
+	if t == nil {
 		return fmt.Errorf("%w: no transfer", ErrAltered)
+	}
+	creditor, _ := r.profile.Text(p.Creditor.Name.Reveal())
+	if r.profile.NoCreditorName {
+		creditor = ""
+	}
+	reference, remittance := structured(p.Reference), unstructured(p.Reference)
+	if r.profile.PlainReference {
+		reference, remittance = "", p.Reference
+	}
+	intent, _ := r.profile.Intent(t)
+	switch {
 	case t.Amount != p.Amount:
 		return fmt.Errorf("%w: amount", ErrAltered)
-	case t.Creditor.Account != p.Creditor.Account || t.Creditor.Agent.ID != p.Creditor.Agent || t.Creditor.Name.Reveal() != name(p.Creditor.Name):
+	case t.Creditor.Account != p.Creditor.Account || t.Creditor.Agent.ID != p.Creditor.Agent || t.Creditor.Name.Reveal() != creditor:
 		return fmt.Errorf("%w: creditor", ErrAltered)
 	case t.Debtor.Account != p.Debtor.Account || t.Debtor.Agent.ID != p.Debtor.Agent:
 		return fmt.Errorf("%w: debtor", ErrAltered)
-	case t.EndToEndID != p.Intent.EndToEndID():
-		return fmt.Errorf("%w: end-to-end id", ErrAltered)
-	case t.Reference != structured(p.Reference) || t.Remittance != unstructured(p.Reference):
+	case intent != p.Intent:
+		return fmt.Errorf("%w: intent", ErrAltered)
+	case t.Reference != reference || t.Remittance != remittance:
 		return fmt.Errorf("%w: reference", ErrAltered)
 	}
 	return nil
@@ -93,7 +104,7 @@ func unstructured(ref string) string {
 }
 
 // execution returns the ids of a transfer, whoever made it.
-func execution(m *rail.Message) Execution {
+func (r railMessages) execution(m *rail.Message) Execution {
 	t := m.Transfer
 	x := Execution{MessageID: t.MessageID, InstructionID: t.InstructionID, TransactionID: t.TransactionID, EndToEnd: t.EndToEndID, UETR: t.UETR,
 		Created: t.Created, Accepted: t.AcceptanceTime, SettleDate: t.SettleDate, From: m.Header.From, To: m.Header.To,
@@ -101,7 +112,15 @@ func execution(m *rail.Message) Execution {
 	if x.Accepted.IsZero() {
 		x.Accepted = t.Created
 	}
+	if id, ok := r.profile.Intent(t); ok && id.EndToEndID() != t.EndToEndID {
+		x.Intent = id
+	}
 	return x
+}
+
+// reference returns what people find a transfer by: its UETR where the rail has them, else its instruction or end-to-end id.
+func (x Execution) reference() string {
+	return or(string(x.UETR), or(x.InstructionID, string(x.EndToEnd)))
 }
 
 // original returns as much of the transfer as messages about it repeat.
@@ -123,6 +142,40 @@ func (r railMessages) Enquiry(p Payment, n int, now time.Time) ([]byte, error) {
 	return r.profile.Encode(m)
 }
 
+func (r railMessages) Again(sent []byte) ([]byte, error) {
+	m, err := r.profile.Decode(sent, rail.ToService)
+	if err != nil {
+		return nil, err
+	}
+	if m, err = r.profile.Duplicate(m); err != nil {
+		return nil, err
+	}
+	wire, err := r.profile.Encode(m)
+	if err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(withoutMark(wire), sent) {
+		return nil, fmt.Errorf("%w: sent again, it would differ by more than the mark", ErrAltered)
+	}
+	return wire, nil
+}
+
+// withoutMark returns the wire message without its first element CpyDplct, if that says DUPL.
+func withoutMark(wire []byte) []byte {
+	const tag, text = "CpyDplct>", "DUPL</"
+	at := bytes.Index(wire, []byte(tag+text))
+	if at < 0 {
+		return wire
+	}
+	begin := bytes.LastIndexByte(wire[:at], '<')
+	rest := wire[at+len(tag):]
+	end := bytes.Index(rest, []byte(tag))
+	if begin < 0 || end < 0 {
+		return wire
+	}
+	return append(bytes.Clone(wire[:begin]), rest[end+len(tag):]...)
+}
+
 func (r railMessages) Reply(p Payment, status, reason string, now time.Time) ([]byte, error) {
 	m, err := r.profile.NewAnswer(&rail.Message{Transfer: r.original(p)}, rail.AnswerInput{Participant: r.agent, Status: status, Reason: reason,
 		Suffix: rail.Suffix(p.Execution.MessageID, string(p.Execution.UETR), "pacs.002", fmt.Sprint(p.Repeats)), Now: now})
@@ -133,9 +186,12 @@ func (r railMessages) Reply(p Payment, status, reason string, now time.Time) ([]
 }
 
 // transferEvent reads an incoming transfer into the event about it; the account's check and the chats are the caller's to add.
-func transferEvent(m *rail.Message, ev Evidence) TransferReceived {
+func (r railMessages) transferEvent(m *rail.Message, ev Evidence) TransferReceived {
 	t := m.Transfer
-	x := execution(m)
+	x := r.execution(m)
+	if t.AcceptanceTime.IsZero() {
+		x.Accepted = m.Header.Created // the rail's clock began when it passed the transfer on, which may be a repetition of an old one
+	}
 	reference := t.Reference
 	if reference == "" {
 		reference = t.Remittance

@@ -17,7 +17,17 @@ import (
 
 // sendRail hands one message to the rail's transport.
 func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt int) (time.Duration, bool) {
-	transfer, enquiry := IsTransfer(row.ID), IsEnquiry(row.ID)
+	transfer, ladder := IsTransfer(row.ID), IsEnquiry(row.ID) || IsResend(row.ID)
+	if ladder {
+		p, err := e.Payment(ctx, row.Key)
+		if err != nil {
+			return time.Second, false
+		}
+		if !p.StepWanted(row.ID) {
+			e.done(row.ID)
+			return 0, true
+		}
+	}
 	if transfer {
 		p, err := e.Payment(ctx, row.Key)
 		if err != nil {
@@ -39,6 +49,9 @@ func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt in
 	if err == nil {
 		e.cfg.Metrics.Count(MetricRail, row.Dest+".sent")
 		ev := trace.Event{Event: row.Dest + " sent", Intent: string(row.Key.Intent)}
+		if IsResend(row.ID) {
+			ev.Event += " again"
+		}
 		if transfer {
 			ev.Status = string(lifecycle.Submitted)
 			e.emit(ev)
@@ -52,6 +65,9 @@ func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt in
 		return e.sent(ctx, row, Sent{Row: row.ID, Result: SentAccepted})
 	}
 	result, reason := sendResult(err)
+	if e.core.Blind && answered(err) {
+		result = SentAmbiguous
+	}
 	e.cfg.Metrics.Count(MetricRail, row.Dest+"."+result.String())
 	wait := backoff(attempt, 2*time.Second)
 	switch {
@@ -61,8 +77,8 @@ func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt in
 			return wait, false // not a byte arrived: the same bytes again
 		}
 	case transfer:
-	case enquiry && result == SentAmbiguous, attempt >= 12:
-		result = SentAmbiguous // an enquiry has its budget, an answer its time
+	case ladder && result == SentAmbiguous, attempt >= 12:
+		result = SentAmbiguous // a step of the ladder has its budget, an answer its time
 	case result != SentRefused:
 		return wait, false // an answer moves nothing by itself: the same bytes again
 	}
@@ -103,6 +119,12 @@ func (p Payment) answerFor(kind string) string {
 
 func (r SendResult) String() string {
 	return [...]string{"ambiguous", "sent", "refused", "not_sent"}[min(r, SentNot)]
+}
+
+// answered reports whether a send failed with an answer, and not for want of one.
+func answered(err error) bool {
+	var s *rail.SendError
+	return errors.As(err, &s) && s.Status != 0
 }
 
 func sendResult(err error) (SendResult, string) {

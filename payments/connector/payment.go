@@ -43,9 +43,12 @@ type Payment struct {
 	Execution    Execution  // ids of the one transfer; zero before submitting
 	Deadline     time.Time  `json:",omitzero"`  // when the rail's answer is due
 	Enquiries    int        `json:",omitempty"` // pacs.028 decided so far
+	Resends      int        `json:",omitempty"` // repetitions of the transfer decided so far
+	LadderDone   bool       `json:",omitempty"` // neither asking nor sending again is of use any more
 	LadderFrom   time.Time  `json:",omitzero"`  // from when the waits of the ladder count
 	Answer       string     `json:",omitempty"` // at the creditor's bank: the status that we answered
 	AnswerReason string     `json:",omitempty"` // and its reason
+	AnswerHash   Digest     // and the hash of its exact bytes
 	Repeats      int        `json:",omitempty"` // at the creditor's bank: how often the answer was repeated
 	Status       string     `json:",omitempty"` // ISO status of the latest word that counted, such as ACSC
 	Reason       string     `json:",omitempty"` // ISO reason, such as AC03, or one of ours in lower case
@@ -92,6 +95,7 @@ type Party struct {
 type Check struct {
 	Result  intent.MatchResult
 	Matched payments.Name `json:"-"` // the account holder's name, only with CloseMatch
+	Written payments.Name `json:"-"` // the payee's name as the rail carries it, if it has other characters
 	Ref     string        `json:",omitempty"`
 	At      time.Time     `json:",omitzero"`
 	Expires time.Time     `json:",omitzero"` // the nonce given with it is of no use from then on
@@ -109,6 +113,7 @@ type Execution struct {
 	InstructionID string              `json:",omitempty"`
 	TransactionID string              `json:",omitempty"`
 	EndToEnd      payments.EndToEndID `json:",omitempty"`
+	Intent        payments.IntentID   `json:",omitempty"` // what it says it was made for, where the rail has end-to-end ids of its own (Pix)
 	UETR          payments.UETR       `json:",omitempty"`
 	Created       time.Time           `json:",omitzero"` // GrpHdr/CreDtTm
 	Accepted      time.Time           `json:",omitzero"` // AccptncDtTm; Created where the rail has none
@@ -133,7 +138,7 @@ const (
 	TimerExpiry  TimerName = "expiry"  // request or mandate run out
 	TimerAnswer  TimerName = "answer"  // the rail's answer is due
 	TimerRestore TimerName = "restore" // the payer's money must be given back although the outcome is open
-	TimerEnquiry TimerName = "enquiry" // the next pacs.028
+	TimerEnquiry TimerName = "enquiry" // the next step of the ladder: a pacs.028, or the transfer again
 	TimerCase    TimerName = "case"    // a person has to look at it; afterwards the reminder
 	TimerConfirm TimerName = "confirm" // at the creditor's bank: the settlement of what we accepted is due
 )
@@ -157,6 +162,7 @@ type paymentJSON struct {
 	plainPayment
 	Debtor, Creditor partyJSON
 	Matched          string `json:",omitempty"`
+	Written          string `json:",omitempty"`
 }
 
 type partyJSON struct {
@@ -185,7 +191,7 @@ func (j partyJSON) party() (p Party, err error) {
 
 // Encode returns the payment for the journal's State, with names and accounts in the clear. It is deterministic.
 func (p Payment) Encode() ([]byte, error) {
-	return json.Marshal(paymentJSON{plainPayment(p), p.Debtor.plain(), p.Creditor.plain(), p.Check.Matched.Reveal()})
+	return json.Marshal(paymentJSON{plainPayment(p), p.Debtor.plain(), p.Creditor.plain(), p.Check.Matched.Reveal(), p.Check.Written.Reveal()})
 }
 
 // MarshalJSON refuses, so that no encoder writes a person's data by accident. Encode does it on purpose.
@@ -207,9 +213,15 @@ func DecodePayment(b []byte) (Payment, error) {
 	if p.Creditor, err = j.Creditor.party(); err != nil {
 		return Payment{}, fmt.Errorf("connector: stored payment: creditor: %w", err)
 	}
-	if j.Matched != "" {
-		if p.Check.Matched, err = payments.ParseName(j.Matched); err != nil {
-			return Payment{}, fmt.Errorf("connector: stored payment: matched name: %w", err)
+	for _, x := range []struct {
+		text string
+		name *payments.Name
+	}{{j.Matched, &p.Check.Matched}, {j.Written, &p.Check.Written}} {
+		if x.text == "" {
+			continue
+		}
+		if *x.name, err = payments.ParseName(x.text); err != nil {
+			return Payment{}, fmt.Errorf("connector: stored payment: name of the payee check: %w", err)
 		}
 	}
 	return p, nil

@@ -77,7 +77,10 @@ func (e *Engine) takeAll(ctx context.Context, batch []rail.Delivery) error {
 	for _, d := range batch {
 		x := decoded{Delivery: d, hash: journal.HashOf(d.Wire)}
 		x.m, x.err = e.cfg.Profile.Decode(d.Wire, rail.FromService)
-		about := aboutMessage(x.m)
+		about := e.about(x.m)
+		if x.m != nil && x.m.Rejection != nil {
+			about = refusedID(d, x.m)
+		}
 		if _, ok := groups[about]; !ok {
 			order = append(order, about)
 		}
@@ -102,17 +105,18 @@ func (e *Engine) takeAll(ctx context.Context, batch []rail.Delivery) error {
 	return errors.Join(errs...)
 }
 
-// aboutMessage names what a message is about, to keep the order among messages about the same.
-func aboutMessage(m *rail.Message) string {
-	switch {
-	case m == nil:
+// about names what a message is about, to keep the order among messages about the same.
+func (e *Engine) about(m *rail.Message) string {
+	if m == nil || m.Rejection != nil {
 		return ""
+	}
+	switch original := e.cfg.Profile.Original; {
 	case m.Transfer != nil:
-		return m.Transfer.MessageID
+		return original(m.Transfer.MessageID, m.Transfer.EndToEndID)
 	case m.Status != nil:
-		return m.Status.OriginalMessageID
+		return original(m.Status.OriginalMessageID, m.Status.OriginalEndToEnd)
 	default:
-		return m.Request.OriginalMessageID
+		return original(m.Request.OriginalMessageID, m.Request.OriginalEndToEnd)
 	}
 }
 
@@ -131,6 +135,8 @@ func (e *Engine) take(ctx context.Context, d rail.Delivery, m *rail.Message, dec
 		err = e.bury(ctx, d, inbox(""), "bad-message", rule, hash)
 	case m.Transfer != nil:
 		err = e.takeTransfer(ctx, m, Evidence{"pacs.008", hash, d.Wire}, inbox(""))
+	case m.Rejection != nil:
+		err = e.takeRejection(ctx, d, m, Evidence{"admi.002", hash, d.Wire}, inbox(""))
 	case m.Status != nil:
 		err = e.takeStatus(ctx, d, m, Evidence{"pacs.002", hash, d.Wire}, inbox)
 	default:
@@ -168,7 +174,8 @@ func (e *Engine) bury(ctx context.Context, d rail.Delivery, inbox *journal.Inbox
 
 func (e *Engine) takeTransfer(ctx context.Context, m *rail.Message, ev Evidence, inbox *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.008.received")
-	event := transferEvent(m, ev)
+	event := railMessages{e.cfg.Profile, e.cfg.Agent}.transferEvent(m, ev)
+	event.Marked = m.Header.CpyDplct == "DUPL"
 	info, err := e.lookUp(ctx, event.Creditor.Account)
 	var refused *CoreError
 	switch {
@@ -217,19 +224,51 @@ func (e *Engine) lookUp(ctx context.Context, account payments.Account) (info Acc
 func (e *Engine) takeStatus(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.002.received")
 	s := m.Status
-	meaning := e.cfg.Profile.Meaning(e.cfg.Profile.Sender(m), s)
-	return e.toPayments(ctx, d, s.OriginalMessageID, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, Status: meaning.Status,
+	by := e.cfg.Profile.Sender(m)
+	meaning := e.cfg.Profile.Meaning(by, s)
+	return e.toPayments(ctx, d, m, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, By: by, Status: meaning.Status,
 		Reason: word(meaning.Reason), Original: s.OriginalMessageID, EndToEnd: s.OriginalEndToEnd, UETR: s.OriginalUETR, Amount: s.OriginalAmount, MessageID: s.MessageID, Report: ev})
+}
+
+// refusedID is the id of the message that an admi.002 refuses: as the transport says it, since a message that could not be read cannot be
+// named otherwise (FedNow), else as the document does.
+func refusedID(d rail.Delivery, m *rail.Message) string { return or(d.Answers, m.Rejection.Reference) }
+
+// takeRejection gives an admi.002 to the payment whose transfer it refuses, by message id or, where the rail names transfers so, end-to-end
+// id. One that refuses anything else changes nothing: a person is asked to look.
+func (e *Engine) takeRejection(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox *journal.InboxEntry) error {
+	e.cfg.Metrics.Count(MetricRail, "admi.002.received")
+	names := []string{journal.IndexMessageID}
+	if e.cfg.Profile.OriginalByEndToEnd {
+		names = append(names, journal.IndexEndToEnd)
+	}
+	for _, kind := range names {
+		keys, err := e.cfg.Journal.Find(ctx, journal.IndexKey{Kind: kind, Value: refusedID(d, m)})
+		if err != nil {
+			e.readFailed(ctx, err)
+			return err
+		}
+		for _, key := range keys {
+			if key.Side == lifecycle.Debtor {
+				return e.apply(ctx, key, MessageRefused{Reason: word(m.Rejection.Reason), Report: ev}, extra{inbox: inbox})
+			}
+		}
+	}
+	return e.bury(ctx, d, inbox, "orphan-reject", "no such transfer of ours", ev.Hash)
 }
 
 func (e *Engine) takeRequest(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {
 	e.cfg.Metrics.Count(MetricRail, "pacs.028.received")
-	return e.toPayments(ctx, d, m.Request.OriginalMessageID, "orphan-enquiry", inbox, AnswerAsked{ev})
+	return e.toPayments(ctx, d, m, "orphan-enquiry", inbox, AnswerAsked{ev})
 }
 
 // toPayments gives an event to the payments that a message names: one, or both sides of it when both banks are this one.
-func (e *Engine) toPayments(ctx context.Context, d rail.Delivery, original, orphan string, inbox func(string) *journal.InboxEntry, ev Event) error {
-	keys, err := e.cfg.Journal.Find(ctx, journal.IndexKey{Kind: journal.IndexMessageID, Value: original})
+func (e *Engine) toPayments(ctx context.Context, d rail.Delivery, m *rail.Message, orphan string, inbox func(string) *journal.InboxEntry, ev Event) error {
+	original := journal.IndexKey{Kind: journal.IndexMessageID, Value: e.about(m)}
+	if e.cfg.Profile.OriginalByEndToEnd {
+		original.Kind = journal.IndexEndToEnd
+	}
+	keys, err := e.cfg.Journal.Find(ctx, original)
 	if err != nil {
 		e.readFailed(ctx, err)
 		return err

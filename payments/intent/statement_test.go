@@ -152,6 +152,9 @@ func TestNothingWrongIsSigned(t *testing.T) {
 		"credited for another intent": func() ([]byte, error) {
 			return Credited{Issuer: "b", Intent: b.request.Intent, EndToEndID: "E1", Amount: b.request.Amount, Account: b.debtor.Account, At: b.now}.Sign(b.bank)
 		},
+		"credited with the end-to-end id of another": func() ([]byte, error) {
+			return Credited{Issuer: "b", Intent: b.request.Intent, EndToEndID: "01a207bda9c074048404040404040405", Amount: b.request.Amount, Account: b.debtor.Account, At: b.now}.Sign(b.bank)
+		},
 		"credited without amount": func() ([]byte, error) {
 			return Credited{Issuer: "b", EndToEndID: "E1", Account: b.debtor.Account, At: b.now}.Sign(b.bank)
 		},

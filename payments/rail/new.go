@@ -15,7 +15,7 @@ const sizeLimitBytes = 16 << 20
 
 var (
 	railName = regexp.MustCompile(`^[a-z][a-z0-9]{1,19}$`)
-	ruleName = regexp.MustCompile(`^[a-z][a-z0-9]*(\.[a-z][a-z0-9]*){2,3}$`)
+	ruleName = regexp.MustCompile(`^[a-z][a-z0-9]*(\.[a-z][a-z0-9]*){1,3}$`)
 	rulePath = regexp.MustCompile(`^(AppHdr|Document)(/|$)`)
 	isoCode  = regexp.MustCompile(`^[A-Z0-9]{4}$`)
 )
@@ -154,7 +154,7 @@ func (p *Profile) ruleFlaws(f *flaws) {
 	for _, r := range p.Rules {
 		switch {
 		case !ruleName.MatchString(r.Name) || len(r.Name) <= len(p.Name) || r.Name[:len(p.Name)+1] != p.Name+".":
-			f.add("rule %.60q must be named %s.subject.detail", r.Name, p.Name)
+			f.add("rule %.60q must be named %s and one to three words behind it, with points between them", r.Name, p.Name)
 		case seen[r.Name]:
 			f.add("rule %s stands twice", r.Name)
 		case r.Check == nil:

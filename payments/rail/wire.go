@@ -81,7 +81,7 @@ func (p *Profile) Decode(wire []byte, dir Direction) (*Message, error) {
 	switch {
 	case o.Direction != 0 && o.Direction != dir:
 		return nil, &RuleError{Rule: "wrapper.namespace", Path: o.Wire.Path(), Text: "the wrapper is the one of the other direction"}
-	case o.Definition != MsgTransfer && o.Definition != MsgStatus && o.Definition != MsgRequest:
+	case o.Definition != MsgTransfer && o.Definition != MsgStatus && o.Definition != MsgRequest && (o.Definition != iso20022.RejectionV1 || dir != FromService):
 		return nil, &RuleError{Rule: p.Name + ".message.type", Path: "Document", Text: "this kind of message is not taken here"}
 	case o.Header == nil:
 		return nil, &RuleError{Rule: p.Name + ".header.required", Path: "AppHdr", Text: "the message has no header"}
@@ -104,7 +104,7 @@ func (p *Profile) Decode(wire []byte, dir Direction) (*Message, error) {
 	return m, nil
 }
 
-// decode reads the document of one of the three definitions that have a type.
+// decode reads the document of one of the definitions that have a type.
 func (m *Message) decode(o *Parts) (err error) {
 	switch o.Definition {
 	case MsgTransfer:
@@ -113,6 +113,13 @@ func (m *Message) decode(o *Parts) (err error) {
 		m.Status, err = iso20022.DecodeStatusReport(o.Document)
 	case MsgRequest:
 		m.Request, err = iso20022.DecodeStatusRequest(o.Document)
+	case iso20022.RejectionV1:
+		var tree *iso20022.Tree
+		if m.Rejection, err = iso20022.DecodeRejection(o.Document); err == nil {
+			if tree, err = iso20022.Parse(o.Document); err == nil {
+				m.tree = tree.Root()
+			}
+		}
 	}
 	return err
 }

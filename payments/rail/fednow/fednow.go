@@ -160,6 +160,7 @@ var answers = rail.Answers{
 		"ACWP": rail.Accepted,
 		"ACCC": rail.Accepted,
 		"PDNG": rail.Accepted,
+		"BLCK": rail.Accepted, // the service says itself that it is frozen
 		"RJCT": rail.Rejected,
 	},
 }

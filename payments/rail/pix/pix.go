@@ -26,7 +26,7 @@ func Profile() *rail.Profile {
 		Service:   "00038166",         // the central bank
 
 		HeaderVersion: "head.001.001.01", // built on it, in the message's own namespace
-		Definitions:   []string{rail.MsgStatus, msgPixReturn, rail.MsgTransfer},
+		Definitions:   []string{msgPixRejection, rail.MsgStatus, msgPixReturn, rail.MsgTransfer},
 		OwnNames:      ownNames(),
 		Form:          pixForm{},
 

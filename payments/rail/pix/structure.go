@@ -21,7 +21,7 @@ type node struct {
 
 // structure reads a description such as
 //
-//	rail.Envelope{AppHdr{Id:ispb Nm?:text140} Document{Tx+{Amt:amount}}}
+//	Envelope{AppHdr{Id:ispb Nm?:text140} Document{Tx+{Amt:amount}}}
 //
 // A name is followed by ? (at most once), + (once or more) or * (any number), then by its children in braces, or by a colon and the
 // kind of its text: one of kinds, or values joined with |. It panics on a fault, since descriptions are constants.

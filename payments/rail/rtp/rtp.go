@@ -79,14 +79,14 @@ func Profile() *rail.Profile {
 			})},
 		rail.Rule{Name: name + ".header.party", Path: "AppHdr/Fr", Text: "Fr and To are participants: a routing number and 2 letters or digits",
 			Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
-				for _, x := range []rail.Placed[payments.AgentID]{{"AppHdr/Fr", m.Header.From}, {"AppHdr/To", m.Header.To}} {
+				for _, x := range []rail.Placed[payments.AgentID]{{Path: "AppHdr/Fr", Value: m.Header.From}, {Path: "AppHdr/To", Value: m.Header.To}} {
 					if !pattern.Fits(string(x.Value), pattern.Digits, 9) && !pattern.Fits(string(x.Value), pattern.Digits, 9, pattern.Upper, 2) {
 						return x.Path
 					}
 				}
 				return ""
 			}},
-		rail.Rule{Name: name + ".time.local", Path: "Document/*/GrpHdr/CreDtTm", Text: "times are US rail.Eastern in whole seconds and have no zone",
+		rail.Rule{Name: name + ".time.local", Path: "Document/*/GrpHdr/CreDtTm", Text: "times are US Eastern in whole seconds and have no zone",
 			Check: rail.Elsewhere}, // found while the message is translated
 		rail.Rule{Name: name + ".msgid.format", Path: "Document/*/GrpHdr/MsgId", Text: "a message id is M, CCYYMMDD, the 11-character participant, B, 3 letters or digits and 11 digits; an answer may leave the participant out",
 			Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
