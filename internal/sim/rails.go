@@ -30,7 +30,7 @@ var kinds = []kind{
 // core returns the connector's core for a bank on the rail, with the bugs that are settings.
 func (k *kind) core(agent payments.AgentID, bug string) *connector.Core {
 	c := &connector.Core{Rail: k.name, Agent: agent, Currency: k.currency, Messages: wireMessages{agent, k, bug}, Answer: answerTime,
-		Recovery: k.recovery, Ladder: k.ladder, PositiveISO: k.yes, Remind: 10 * time.Minute, Restore: k.restore, Blind: k.recovery == rail.Wait}
+		Recovery: k.recovery, Ladder: k.ladder, PositiveISO: k.yes, Remind: 10 * time.Minute, Restore: k.restore, Blind: k.recovery == rail.Wait, ByEndToEnd: k.ownIDs}
 	switch {
 	case bug == "ask-before-timeout":
 		c.Answer = answerTime / 4

@@ -17,6 +17,7 @@ import (
 func NewCore(profile *rail.Profile, agent payments.AgentID) *Core {
 	c := &Core{Rail: profile.Name, Agent: agent, Currency: profile.Currency, Messages: railMessages{profile, agent},
 		Answer: profile.AnswerTimeout, Recovery: profile.Recovery, Ladder: profile.Ladder, CaseAfter: profile.CaseAfter,
+		ByEndToEnd:  profile.OriginalByEndToEnd,
 		Blind:       profile.Recovery == rail.Wait, // where only the verdict counts
 		PositiveISO: profile.AnswerYes(), MaxAmount: profile.AmountMax}
 	if profile.RestorePayer {

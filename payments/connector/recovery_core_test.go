@@ -332,6 +332,22 @@ func TestDuplicateRefusedByTheRail(t *testing.T) {
 	}
 }
 
+// Where a report names its original by the end-to-end id only, no refusal of another transfer with that id may leave: it would be one of the
+// transfer that we accepted.
+func TestSameEndToEndIDOnPix(t *testing.T) {
+	for byEndToEnd, want := range map[bool]int{false: 1, true: 0} {
+		cfg := creditorCore()
+		cfg.ByEndToEnd = byEndToEnd
+		p, _, now := play(t, cfg, Payment{}, t0, incoming())
+		other := incoming()
+		other.Execution.UETR, other.Execution.MessageID = "", "M2"
+		p, effects, _ := play(t, cfg, p, now, other)
+		if got := strings.Count(words(effects), "send:"); got != want || !strings.Contains(words(effects), "case:contradiction") || p.State != lifecycle.Accepted {
+			t.Errorf("by end-to-end id %t: %s: %s", byEndToEnd, p.State, words(effects))
+		}
+	}
+}
+
 // The stored answer goes out again only if its bytes are those that were recorded.
 func TestRepeatedAnswerIsTheStoredOne(t *testing.T) {
 	cfg := creditorCore()

@@ -200,6 +200,32 @@ func TestResendIsNoSecondPayment(t *testing.T) {
 	})
 }
 
+// The first copy was slow and comes after the repetition: it is the same payment.
+func TestFirstCopyComesLast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, x := tappedWorld(t, "rtp", options{})
+		x.lose = func(n int, wire []byte) error {
+			if n > 1 {
+				return nil
+			}
+			go func() {
+				time.Sleep(40 * time.Second)
+				x.Transport.Send(context.Background(), wire)
+			}()
+			return &rail.SendError{Outcome: payments.OutcomeUnknown, Err: errors.New("time-out")}
+		}
+		id := w.pay(17_00)
+		w.ends(id, lifecycle.Settled)
+		time.Sleep(5 * time.Minute)
+		w.quiet()
+		if m, n := w.executions(id); m != 1 || n != 1 || w.credited(id) != 1 || len(w.cases(w.payerBank)) != 0 {
+			t.Errorf("%d messages, %d executions, %d notices, cases %v", m, n, w.credited(id), w.cases(w.payerBank))
+		}
+		w.audit()
+	})
+}
+
 // Whatever moment a bank is stopped or dies at, the ladder takes no step twice and none too many, and ends in the one case.
 func TestRestartOnTheLadder(t *testing.T) {
 	t.Parallel()
