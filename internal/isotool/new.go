@@ -14,6 +14,7 @@ import (
 
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 const newUsage = `usage: parley iso new MESSAGE [--profile RAIL] [--json FILE|-] [--FIELD VALUE]...
@@ -71,7 +72,7 @@ func newCommand(args []string, in io.Reader, out, errs io.Writer) int {
 			set = append(set, [2]string{name, value})
 		}
 	}
-	usage := fmt.Sprintf(newUsage, strings.Join(rail.Names(), ", "), strings.Join(messageNames(), ", "))
+	usage := fmt.Sprintf(newUsage, strings.Join(rails.Names(), ", "), strings.Join(messageNames(), ", "))
 	if len(names) == 0 && switches["help"] {
 		io.WriteString(out, usage)
 		return exitOK
@@ -83,7 +84,7 @@ func newCommand(args []string, in io.Reader, out, errs io.Writer) int {
 	b := &builder{now: time.Now(), seed: options["seed"]}
 	var err error
 	if options["profile"] != "none" {
-		if b.profile, err = rail.Lookup(options["profile"]); err != nil {
+		if b.profile, err = rails.Lookup(options["profile"]); err != nil {
 			return say("%v", err)
 		}
 	}
@@ -256,11 +257,11 @@ func (b *builder) help(s *screen, def string) {
 	s.printf("\nAmounts are texts such as \"EUR 4.50\". Times have their zone. header.from and header.to are the participants.\n")
 }
 
-// elements are the elements of a message by their text.
-type elements map[string][]string
+// placed are the elements of a message by their text.
+type placed map[string][]string
 
 // find returns the element that has the value of a field; of several the one whose names say what the field's do.
-func (e elements) find(f field) string {
+func (e placed) find(f field) string {
 	found, best := "", -1
 	for _, path := range e[f.text] {
 		score := 0
@@ -278,8 +279,8 @@ func (e elements) find(f field) string {
 }
 
 // elementsOf returns the elements of a message.
-func elementsOf(wire []byte) elements {
-	where := make(elements)
+func elementsOf(wire []byte) placed {
+	where := make(placed)
 	tree, err := iso20022.Inspect(wire)
 	if err != nil {
 		return where

@@ -11,15 +11,16 @@ import (
 
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // eachNew goes through every message that is made here, on every rail where it travels and without one.
 func eachNew(t *testing.T, each func(t *testing.T, def, profile string)) {
 	made := 0
-	for _, name := range append(rail.Names(), "none") {
+	for _, name := range append(rails.Names(), "none") {
 		var p *rail.Profile
 		if name != "none" {
-			p = must(rail.Lookup(name))
+			p = must(rails.Lookup(name))
 		}
 		for _, def := range iso20022.Definitions() {
 			if strings.HasPrefix(def, "head.") {
@@ -98,7 +99,7 @@ func TestNewJSON(t *testing.T) {
 	eachNew(t, func(t *testing.T, def, profile string) {
 		var p *rail.Profile
 		if profile != "none" {
-			p = must(rail.Lookup(profile))
+			p = must(rails.Lookup(profile))
 		}
 		want := exampleOf(def, p)
 		b, ok := appendJSON(nil, reflect.ValueOf(want).Elem(), "")
@@ -179,7 +180,7 @@ func TestNewFlags(t *testing.T) {
 	if status != exitOK || !strings.Contains(errs, `creditor.name: written as "Kasekuchen"`) {
 		t.Fatalf("%d %s", status, errs)
 	}
-	p := must(rail.Lookup("sctinst"))
+	p := must(rails.Lookup("sctinst"))
 	m, err := p.Decode([]byte(wire), rail.ToService)
 	if err != nil || m.Transfer.EndToEndID != "INVOICE-7" || m.Transfer.Amount.String() != "EUR 4.50" || m.Header.From != "PAYRDEF0XXX" || m.Transfer.UETR == "" {
 		t.Errorf("%v %+v", err, m)
@@ -196,8 +197,8 @@ func TestNewFlags(t *testing.T) {
 }
 
 func FuzzNewJSON(f *testing.F) {
-	for _, name := range rail.Names() {
-		b, _ := appendJSON(nil, reflect.ValueOf(exampleOf("pacs.008.001.08", must(rail.Lookup(name)))).Elem(), "")
+	for _, name := range rails.Names() {
+		b, _ := appendJSON(nil, reflect.ValueOf(exampleOf("pacs.008.001.08", must(rails.Lookup(name)))).Elem(), "")
 		f.Add(b)
 	}
 	f.Add([]byte(`{"header":{"from":"x"},"amount":1,"debtor":[],"details":null}`))
@@ -207,7 +208,7 @@ func FuzzNewJSON(f *testing.F) {
 		if err != nil || !ok {
 			return
 		}
-		p := must(rail.Lookup("fednow"))
+		p := must(rails.Lookup("fednow"))
 		made := (&builder{profile: p, seed: "1"}).build("pacs.008.001.08", fields)
 		if (made.wrong == nil) != (len(made.wire) > 0 && bytes.Contains(made.wire, []byte("FIToFICstmrCdtTrf"))) && made.wrong == nil {
 			t.Error("neither a message nor a fault")
