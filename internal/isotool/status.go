@@ -10,12 +10,13 @@ import (
 
 	"github.com/parleypay/parley/payments/iso20022/codes"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // status is the subcommand: it joins the messages of each payment into its timeline.
 func status(args []string, in io.Reader, out, errs io.Writer) int {
 	fs := flags("status")
-	profileName := fs.String("profile", "none", "say what each answer means for the money on this `rail`: "+strings.Join(rail.Names(), ", "))
+	profileName := fs.String("profile", "none", "say what each answer means for the money on this `rail`: "+strings.Join(rails.Names(), ", "))
 	at := fs.String("at", "", "how it stands at this `time` (RFC 3339); now if not given")
 	asJSON := fs.Bool("json", false, "one JSON object")
 	rest, code := parse(fs, args, out, errs)
@@ -31,7 +32,7 @@ func status(args []string, in io.Reader, out, errs io.Writer) int {
 		}
 	}
 	if *profileName != "none" {
-		if profile, err = rail.Lookup(*profileName); err != nil {
+		if profile, err = rails.Lookup(*profileName); err != nil {
 			fmt.Fprintf(errs, "parley iso status: %s\n", visible(err.Error()))
 			return exitUnreadable
 		}

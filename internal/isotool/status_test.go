@@ -14,6 +14,7 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 func must[T any](v T, err error) T {
@@ -155,8 +156,8 @@ func TestStatus(t *testing.T) {
 // The messages of each rail, in its own wrapper: the rail's word settles by the rail's table.
 func TestStatusRails(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	for _, name := range rail.Names() {
-		p := must(rail.Lookup(name))
+	for _, name := range rails.Names() {
+		p := must(rails.Lookup(name))
 		in := railTransfer(p, now)
 		m := must(p.NewTransfer(in))
 		r := p.NewReport(m.Transfer, must(p.MessageID(p.Service, now, "9")), now.Add(time.Second))
@@ -207,7 +208,7 @@ func railTransfer(p *rail.Profile, now time.Time) rail.TransferInput {
 
 func TestStatusSamples(t *testing.T) {
 	dir := shared.Path(t, "iso20022/samples")
-	for _, name := range append(rail.Names(), "none") {
+	for _, name := range append(rails.Names(), "none") {
 		code, out, errs := call(t, nil, "status", "--profile", name, "--json", filepath.Join(dir, "fednow-pacs.008-participant-to-service.xml"), filepath.Join(dir, "fednow-pacs.002-service-to-participant.xml"))
 		if code != exitOK || !strings.Contains(out, `"state":"settled"`) && (name == "fednow" || name == "none") {
 			t.Errorf("%s: %d\n%s%s", name, code, out, errs)

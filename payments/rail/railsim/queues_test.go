@@ -104,7 +104,7 @@ func TestBroker(t *testing.T) {
 		}
 	}()
 	pay := func(minor int64) *rail.Message {
-		return b.transfer(minor, func(in *rail.TransferInput) { in.Creditor.Agent = b.p.Agent(rails["fednow"].banks[2]) })
+		return b.transfer(minor, func(in *rail.TransferInput) { in.Creditor.Agent = b.p.Agent(banksOf["fednow"].banks[2]) })
 	}
 	tr := r.transport(b, bank, nil)
 	after := uint64(0)
