@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,8 +39,8 @@ var queueActions = map[string]bool{
 	"down": true, "lose": true, "reset": true, "amount": true, "skew": true, "huge": true, "throttle": true, "unknown": true, "stray": true, "garbled": true,
 }
 
-// check reports everything that is wrong, joined.
-func (q *Queues) check(s *Sim) error {
+// Validate reports everything that is wrong for a rail of that configuration, joined.
+func (q *Queues) Validate(cfg *Config) error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("railsim: queues: "+format, args...)) }
 	if len(q.Participants) == 0 {
@@ -47,7 +48,7 @@ func (q *Queues) check(s *Sim) error {
 	}
 	users := map[string]bool{}
 	for id, p := range q.Participants {
-		if _, known := s.set.byID[id]; !known {
+		if !slices.ContainsFunc(cfg.Participants, func(p Participant) bool { return p.ID == id }) {
 			wrong("participants.%s: not on this rail", id)
 		}
 		user := cmp.Or(p.User, string(id))
@@ -56,7 +57,7 @@ func (q *Queues) check(s *Sim) error {
 		}
 		users[user] = true
 	}
-	for i, r := range s.cfg.Rules {
+	for i, r := range cfg.Rules {
 		if !queueActions[r.Action.Do] {
 			wrong("rules[%d].action: do: %s does not exist over queues, where the broker answers the sender", i, r.Action.Do)
 		}
@@ -69,7 +70,7 @@ func (q *Queues) check(s *Sim) error {
 // the broker delivers it; a message to a participant is forgotten when the broker has accepted it, so after a lost acceptance it comes
 // twice.
 func (s *Sim) ServeQueues(ctx context.Context, q Queues) error {
-	if err := q.check(s); err != nil {
+	if err := q.Validate(&s.cfg); err != nil {
 		return err
 	}
 	receiver, err := amqp.NewReceiver(amqp.ReceiverConfig{Broker: q.Broker, Address: q.FromParticipants, MessageMaxBytes: s.set.profile.SizeMaxBytes})
