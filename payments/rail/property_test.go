@@ -10,15 +10,16 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 	"pgregory.net/rapid"
 )
 
 // Every message that a profile makes of a drawn payment (the payment, the payment as the rail passes it on, both answers, the rail's
 // report, the enquiry or the duplicate) is encoded, keeps the schema and every rule, is decoded to the same, and encoded to the same bytes.
 func TestEveryMessageProperty(t *testing.T) {
-	for _, name := range rail.Names() {
+	for _, name := range rails.Names() {
 		t.Run(name, func(t *testing.T) {
-			p, err := rail.Lookup(name)
+			p, err := rails.Lookup(name)
 			if err != nil {
 				t.Fatal(err)
 			}
