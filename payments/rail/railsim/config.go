@@ -9,8 +9,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -156,11 +154,8 @@ func (cfg *Config) resolve() (*settings, error) {
 		}
 		s.funds = append(s.funds, funds)
 	}
-	rules, err := resolveRules(cfg.Rules, profile, cfg.TLSDir != "")
-	if err != nil {
-		errs = append(errs, err)
-	}
-	s.rules = rules
+	rules, faults := resolveRules(cfg.Rules, profile, cfg.TLSDir != "")
+	s.rules, errs = rules, append(errs, faults...)
 	s.queueMax, s.keepMax = cfg.QueueMax, cfg.KeepMax
 	if s.queueMax == 0 {
 		s.queueMax = 100_000

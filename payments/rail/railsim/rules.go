@@ -1,15 +1,13 @@
 package railsim
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/goccy/go-yaml"
-
+	"github.com/parleypay/parley/internal/config"
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/rail"
 )
@@ -90,23 +88,23 @@ const (
 	kindResend   = "resend"
 )
 
-// rulesMaxBytes bounds the text of rules that are set at run time, and rulesMax their number.
+// rulesMax bounds the number of rules, and rulesMaxBytes the text of those that are set at run time.
 const (
-	rulesMaxBytes = 64 << 10
 	rulesMax      = 1000
+	rulesMaxBytes = 64 << 10
 )
 
-// SetRules replaces the rules by those in text: YAML or JSON, a list as under rules in the configuration, of at most 64 KiB and 1,000
-// rules. An error names the key and changes nothing. Counts of Nth, Every and Times begin anew; payments on their way keep what was
-// chosen for them.
+// SetRules replaces the rules by those in text, YAML or JSON, written as in the configuration: a key rules with a list. The error names
+// keys and lines, and then nothing has changed. Counts of Nth, Every and Times begin anew; payments on their way keep what was chosen
+// for them.
 func (s *Sim) SetRules(text []byte) error {
 	rules, err := parseRules(text)
 	if err != nil {
 		return err
 	}
-	resolved, err := resolveRules(rules, s.set.profile, s.cfg.TLSDir != "")
-	if err != nil {
-		return err
+	resolved, errs := resolveRules(rules, s.set.profile, s.cfg.TLSDir != "")
+	if errs != nil {
+		return errors.Join(errs...)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,31 +112,26 @@ func (s *Sim) SetRules(text []byte) error {
 	return nil
 }
 
-// parseRules reads a list of rules. What YAML can do to multiply a text (anchors and aliases) is refused before it is read.
 func parseRules(text []byte) ([]Rule, error) {
 	if len(text) > rulesMaxBytes {
-		return nil, fmt.Errorf("railsim: rules: more than %d bytes", rulesMaxBytes)
+		return nil, fmt.Errorf("railsim: config: rules: more than %d bytes", rulesMaxBytes)
 	}
-	if i := bytes.IndexAny(text, "&*"); i >= 0 {
-		return nil, fmt.Errorf("railsim: rules: line %d: anchors and aliases are not taken", 1+bytes.Count(text[:i], []byte("\n")))
+	var file struct {
+		Rules []Rule `yaml:"rules,required"`
 	}
-	var rules []Rule
-	if err := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict()).Decode(&rules); err != nil {
-		line, _, _ := strings.Cut(err.Error(), "\n")
-		return nil, fmt.Errorf("railsim: rules: %s", line)
+	if err := config.Parse("rules", text, &file).Err(); err != nil {
+		return nil, fmt.Errorf("railsim: config: %w", err)
 	}
-	return rules, nil
+	return file.Rules, nil
 }
 
-// resolveRules checks rules and turns their texts into values. The error joins all that is wrong, each beginning with its key.
-func resolveRules(rules []Rule, profile *rail.Profile, tls bool) ([]rule, error) {
-	var errs []error
+// resolveRules checks rules and turns their texts into values. The errors are all that is wrong, each beginning with its key.
+func resolveRules(rules []Rule, profile *rail.Profile, tls bool) (out []rule, errs []error) {
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("railsim: config: "+format, args...)) }
 	if len(rules) > rulesMax {
 		wrong("rules: more than %d", rulesMax)
-		return nil, errors.Join(errs...)
+		return nil, errs
 	}
-	var out []rule
 	for i := range rules {
 		r := &rules[i]
 		m, err := r.Match.resolve(profile.Currency)
@@ -163,7 +156,6 @@ func resolveRules(rules []Rule, profile *rail.Profile, tls bool) ([]rule, error)
 			if err := a.check(m.message, profile, tls); err != nil {
 				wrong("%s: %w", key(j), err)
 			}
-			as[j] = a
 		}
 		if len(as) > len(Actions) {
 			wrong("rules[%d].actions: more than there are", i)
@@ -184,7 +176,7 @@ func resolveRules(rules []Rule, profile *rail.Profile, tls bool) ([]rule, error)
 		}
 		out = append(out, resolved)
 	}
-	return out, errors.Join(errs...)
+	return out, errs
 }
 
 // forMessages says which actions the kinds of message but pacs.008 can have.
