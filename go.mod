@@ -3,6 +3,7 @@ module github.com/parleypay/parley
 go 1.26.0
 
 require (
+	github.com/Azure/go-amqp v1.7.0 // queues of AMQP 1.0 brokers, the transport of FedNow and RTP
 	github.com/beevik/etree v1.8.1 // the tree that goxmldsig makes canonical
 	github.com/fxamacker/cbor/v2 v2.10.0 // frames between device and relay: strict, deterministic CBOR (RFC 8949)
 	github.com/goccy/go-yaml v1.19.2 // configuration files: faults with line and key

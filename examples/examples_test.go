@@ -17,6 +17,7 @@ import (
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/device"
 	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
 	"github.com/parleypay/parley/sdk"
 )
 
@@ -41,9 +42,9 @@ func TestLines(t *testing.T) {
 }
 
 // world starts a platform for one test.
-func world(t *testing.T) *platform.Platform {
+func world(t *testing.T, rail string) *platform.Platform {
 	t.Helper()
-	w, err := platform.NewWorld("fednow", 1)
+	w, err := platform.NewWorld(rail, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,7 @@ func (w *person) want(text string) {
 }
 
 func TestEcho(t *testing.T) {
-	p := world(t)
+	p := world(t, "fednow")
 	bot := runBot(t, p, "echo")
 	me := newPerson(t, p)
 	chat := me.chatWith(bot)
@@ -183,9 +184,16 @@ func TestEcho(t *testing.T) {
 	me.want("Echo: /unknown")
 }
 
+// TestCoffee buys one on every rail, in its currency.
 func TestCoffee(t *testing.T) {
-	p := world(t)
-	bot := runBot(t, p, "coffee", "PARLEY_BANK="+p.ShopBank, "PARLEY_ENROL_CODE="+p.World.ShopCodes[0])
+	for _, name := range rail.Names() {
+		t.Run(name, func(t *testing.T) { buyCoffee(t, world(t, name)) })
+	}
+}
+
+func buyCoffee(t *testing.T, p *platform.Platform) {
+	price := string(p.World.Currency) + " 4.50"
+	bot := runBot(t, p, "coffee", "COFFEE_CURRENCY="+string(p.World.Currency), "PARLEY_BANK="+p.ShopBank, "PARLEY_ENROL_CODE="+p.World.ShopCodes[0])
 	me := newPerson(t, p)
 	if _, err := me.client.Enrol(t.Context(), sdk.Payer, p.World.PayerCodes[0]); err != nil {
 		t.Fatal(err)
@@ -200,7 +208,7 @@ func TestCoffee(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatal("no request")
 	}
-	if asked.News != sdk.NewsRequested || asked.Amount.String() != "USD 4.50" || asked.Title() != "flat white" {
+	if asked.News != sdk.NewsRequested || asked.Amount.String() != price || asked.Title() != "flat white" {
 		t.Fatalf("%+v", asked)
 	}
 	if err := me.client.Approve(t.Context(), asked.Intent, sdk.ApproveOptions{}); err == nil {
@@ -219,5 +227,5 @@ func TestCoffee(t *testing.T) {
 	if err != nil || final.Status != lifecycle.Settled {
 		t.Fatalf("%v %+v", err, final)
 	}
-	me.want("USD 4.50 paid. One flat white, coming up!")
+	me.want(price + " paid. One flat white, coming up!")
 }

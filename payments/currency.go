@@ -13,6 +13,9 @@ type Currency string
 // ParseCurrency returns the currency with that ISO 4217 code in which money moves today. It refuses lower case, codes that are not in
 // the table, units in which no account is held (funds, metals, test codes), and codes that have ended, naming the successor.
 func ParseCurrency(code string) (Currency, error) {
+	if units[unitOf(code)].payable {
+		return Currency(code), nil
+	}
 	info, ok := currencies[Currency(code)]
 	switch {
 	case !ok:
@@ -52,11 +55,34 @@ func ParseCurrencyOn(code string, t time.Time) (Currency, error) {
 // Digits returns the number of decimals of the currency's minor unit (ISO 4217), also of one that has ended, and false for an unknown
 // code and for a unit without decimals of its own, such as gold.
 func (c Currency) Digits() (int, bool) {
-	info, ok := currencies[c]
-	if !ok || info.Digits < 0 {
-		return 0, false
+	u := &units[unitOf(string(c))]
+	return int(u.digits), u.known
+}
+
+// units is what every amount asks of its currency, by unitOf its code; the first is of what is no code.
+var units = func() (list [1 << 15]struct {
+	known, payable bool
+	digits         int8
+}) {
+	for c, info := range currencies {
+		if info.Digits >= 0 {
+			u := &list[unitOf(string(c))]
+			u.known, u.payable, u.digits = true, info.Ended == "" && info.Kind == Money, info.Digits
+		}
 	}
-	return int(info.Digits), true
+	return list
+}()
+
+// unitOf returns the number of a code of three capital letters, five bits each, and 0 for anything else.
+func unitOf(code string) int {
+	if len(code) != 3 {
+		return 0
+	}
+	a, b, c := code[0]-'@', code[1]-'@', code[2]-'@'
+	if a-1 >= 26 || b-1 >= 26 || c-1 >= 26 {
+		return 0
+	}
+	return int(a)<<10 | int(b)<<5 | int(c)
 }
 
 // CurrencyKind says what a code of ISO 4217 stands for. The zero CurrencyKind is money.

@@ -20,7 +20,7 @@ type Bank struct {
 
 var errContact = errors.New("sdk: a bank's contact reads bank:AGENT:DEVICE:KEY")
 
-// ParseBank reads a contact: "bank:", the agent (BIC or routing number), the connector's device id and its public key in unpadded
+// ParseBank reads a contact: "bank:", the agent (BIC, routing number or ISPB), the connector's device id and its public key in unpadded
 // base64url, joined by colons.
 func ParseBank(contact string) (Bank, error) {
 	parts := strings.Split(strings.TrimSpace(contact), ":")

@@ -8,10 +8,12 @@ import (
 	"io"
 	"os"
 	"runtime/pprof"
+	"strings"
 	"time"
 
 	"github.com/parleypay/parley/internal/bench"
 	"github.com/parleypay/parley/internal/node"
+	"github.com/parleypay/parley/payments/rail"
 )
 
 func benchCommand(args []string, _ io.Reader, out, errs io.Writer) int {
@@ -25,7 +27,7 @@ func benchCommand(args []string, _ io.Reader, out, errs io.Writer) int {
 	inFlight := fs.Int("in-flight", 64, "pay: payments under way at once; relay: devices that send")
 	payers := fs.Int("payers", 16, "pay: payers' devices that share the payments in flight")
 	profile := fs.String("cpuprofile", "", "write a CPU profile to this `file`, for go tool pprof")
-	rail := fs.String("rail", "fednow", "pay: fednow or sctinst")
+	railName := fs.String("rail", "fednow", "pay: on which rail: "+strings.Join(rail.Names(), ", "))
 	if code := parse(fs, args[1:], errs); code >= 0 {
 		return code
 	}
@@ -50,7 +52,7 @@ func benchCommand(args []string, _ io.Reader, out, errs io.Writer) int {
 	var result any
 	var err error
 	if args[0] == "pay" {
-		result, err = bench.Pay(ctx, bench.PayOptions{Rail: *rail, Dir: *dir, InFlight: *inFlight, Payers: *payers, Duration: *duration})
+		result, err = bench.Pay(ctx, bench.PayOptions{Rail: *railName, Dir: *dir, InFlight: *inFlight, Payers: *payers, Duration: *duration})
 	} else {
 		result, err = bench.Relay(ctx, bench.RelayOptions{Dir: *dir, Senders: *inFlight, Duration: *duration})
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
 	"github.com/parleypay/parley/payments/rail/railsim"
 	"github.com/parleypay/parley/sdk"
 	"github.com/parleypay/parley/sdk/bot"
@@ -101,7 +102,11 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
-	var p printer = &transcript{w: o.Stdout, color: o.Color}
+	profile, err := rail.Lookup(o.Rail)
+	if err != nil {
+		return Result{}, err
+	}
+	var p printer = &transcript{w: o.Stdout, color: o.Color, next: recoveries[profile.Recovery].next}
 	if o.JSON {
 		p = &jsonLines{enc: json.NewEncoder(o.Stdout)}
 	}
@@ -114,9 +119,10 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 	}
 	st := &stage{o: o, s: s, world: world, dir: dir, events: newRecorder(p)}
 	defer st.events.close()
-	st.events.note("Parley: one payment of %s on %s (simulated). Scenario %s: %s.\n", price(world), world.Title, s.Name, s.Says)
+	st.events.note("Parley: one payment of %s on %s (simulated).\nScenario %s: %s.\n", price(world), world.Title, s.Name, s.Says)
 	if s.quick {
-		st.events.note("The rail's answer is awaited for %v here instead of %v, so that nobody has to wait long.\n", quickTimeout, world.Answer)
+		st.events.note("The rail's answer is awaited for %v here instead of %v, so that nobody has to wait long.\nWithout one, the payer's bank %s.\n",
+			quickTimeout, world.Answer, recoveries[profile.Recovery].rule)
 	}
 	result, err = st.play(ctx)
 	if err != nil {

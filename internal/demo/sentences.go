@@ -1,8 +1,12 @@
 package demo
 
-import "github.com/parleypay/parley/internal/trace"
+import (
+	"github.com/parleypay/parley/internal/trace"
+	"github.com/parleypay/parley/payments/rail"
+)
 
-// sentences says trace events in words, by "actor event", "event status" or "event", the first that is there. Events of the connectors
+// sentences says trace events in words, by "actor event", "event detail", "event status" or "event", the first that is there. {next} is
+// what recoveries says. Events of the connectors
 // are documented in package connector, those of the rail in package railsim, those of clients in package sdk. An empty sentence leaves
 // the event out of the transcript; --json has them all.
 var sentences = map[string]string{
@@ -23,6 +27,10 @@ var sentences = map[string]string{
 	"request opened":            "request opened, the payee's signature is right",
 	"check asked":               "asks its bank whose account it is",
 	"check opened":              "is shown: {detail}",
+	"check opened MTCH":         "is shown: the account is the payee's (MTCH)",
+	"check opened CMTC":         "is shown: the account's holder has a similar name (CMTC)",
+	"check opened NMTC":         "is shown: the account is NOT the payee's (NMTC)",
+	"check opened NOAP":         "is shown: the payee's bank could not say whose account it is (NOAP)",
 	"mandate sent":              "approves: mandate signed by the device key (ES256)",
 	"decline sent":              "declines: {detail}",
 	"receipt opened":            "bank's signed receipt: {status} {detail}",
@@ -48,8 +56,12 @@ var sentences = map[string]string{
 	"pacs.002 sent":             "answered with pacs.002 {detail}",
 	"pacs.002 received":         "pacs.002 {detail}",
 	"pacs.002 received settled": "pacs.002 {detail}, as is known: changes nothing",
+	"pacs.008 sent again":       "sends the identical message again, marked as duplicate (DUPL)",
 	"pacs.028 sent":             "asks the rail what became of it: pacs.028 {detail}",
-	"unknown":                   "no answer in time: UNKNOWN; nothing is sent again",
+	"unknown":                   "UNKNOWN ({detail}): {next}",
+	"unknown no_answer":         "no answer in time: UNKNOWN; {next}",
+	"unknown restart":           "whether it left is not known after a restart: UNKNOWN; {next}",
+	"unknown transport":         "whether it arrived is not known: UNKNOWN; {next}",
 	"payer restored":            "gives the payer's hold back; the outcome is still open",
 	"settled":                   "SETTLED {detail}",
 	"rejected":                  "REJECTED {detail}",
@@ -72,9 +84,17 @@ var sentences = map[string]string{
 	"rail pacs.028 received": "pacs.028 {detail}",
 }
 
+// recoveries says what the payer's bank does without an answer, by the rail's rule: before it happens, and in the transcript.
+var recoveries = map[rail.Recovery]struct{ rule, next string }{
+	rail.Wait:         {"waits: the rail's verdict comes by itself, nothing is asked and nothing sent again", "waits: the verdict comes by itself"},
+	rail.Ask:          {"asks the rail what became of the payment (pacs.028) and sends nothing again", "asks the rail, sends nothing again"},
+	rail.ResendMarked: {"sends the identical message again, marked as a duplicate", "sends it again, marked as duplicate"},
+	rail.ResendSame:   {"sends the same bytes again: the rail knows their ids", "sends the same bytes again"},
+}
+
 // sentence returns how the transcript says the event.
 func sentence(e trace.Event) (string, bool) {
-	for _, key := range []string{e.Actor + " " + e.Event, e.Event + " " + e.Status, e.Event} {
+	for _, key := range []string{e.Actor + " " + e.Event, e.Event + " " + e.Detail, e.Event + " " + e.Status, e.Event} {
 		if s, ok := sentences[key]; ok {
 			return s, true
 		}

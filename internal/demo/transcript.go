@@ -5,9 +5,11 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/parleypay/parley/internal/legs"
 	"github.com/parleypay/parley/internal/trace"
+	"github.com/parleypay/parley/payments/iso20022/codes"
 )
 
 // printer shows events as they happen.
@@ -21,6 +23,7 @@ type printer interface {
 type transcript struct {
 	w     io.Writer
 	color bool
+	next  string    // what a connector does about an unknown outcome
 	zero  time.Time // the time printed as 0
 	last  time.Time
 }
@@ -51,18 +54,42 @@ func (t *transcript) event(e trace.Event) {
 	case !known:
 		say = e.Event + " {status} {detail}"
 	}
-	text := strings.NewReplacer("{status}", e.Status, "{detail}", e.Detail, "{intent}", short(e.Intent)).Replace(say)
-	text = strings.Join(strings.Fields(text), " ")
+	text := strings.NewReplacer("{status}", e.Status, "{detail}", e.Detail, "{intent}", short(e.Intent), "{next}", t.next).Replace(say)
 	since := e.T.Sub(t.zero)
 	step := max(0, e.T.Sub(t.last))
 	if e.T.After(t.last) {
 		t.last = e.T
 	}
 	fmt.Fprintf(t.w, "%s %s  %s %s\n", t.paint(dim, fmt.Sprintf("%9s", millis(since))), t.paint(dim, fmt.Sprintf("%10s", "+"+millis(step))),
-		t.paint(bold, fmt.Sprintf("%-*s", actorWidth, e.Actor)), text)
+		t.paint(bold, fmt.Sprintf("%-*s", actorWidth, e.Actor)), wrapped(text))
 }
 
-const actorWidth = 11
+const (
+	actorWidth = 11
+	textAt     = 9 + 1 + 10 + 2 + actorWidth + 1 // columns before the text
+	textWidth  = 100 - textAt
+)
+
+// wrapped breaks a text that is wider than its column between words.
+func wrapped(text string) string {
+	var b strings.Builder
+	column := 0
+	for word := range strings.FieldsSeq(text) {
+		width := utf8.RuneCountInString(word)
+		switch {
+		case column == 0:
+		case column+1+width > textWidth:
+			b.WriteString("\n" + strings.Repeat(" ", textAt))
+			column = 0
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += width
+	}
+	return b.String()
+}
 
 func (t *transcript) note(format string, args ...any) {
 	fmt.Fprintf(t.w, "%s\n", t.paint(dim, fmt.Sprintf(format, args...)))
@@ -85,6 +112,9 @@ func (t *transcript) result(r Result) {
 		line += ": " + r.Reason
 	}
 	fmt.Fprintln(t.w, t.paint(code, line))
+	if c, ok := codes.Lookup(codes.ExternalStatusReason1Code, r.Reason); ok {
+		fmt.Fprintf(t.w, "%s, in the words of ISO 20022: %s\n", c.Code, c.Text)
+	}
 	for _, l := range r.Remarks {
 		fmt.Fprintln(t.w, l)
 	}

@@ -31,6 +31,8 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"validate", "[flags] FILE|DIR|-...", "check messages against ISO's schemas, or all that a rail demands", validate},
+		{"explain", "CODE...", "what a code, a status, a rule, a message or an element means", explain},
+		{"diff", "[flags] FILE FILE", "the difference of two messages by meaning, not by bytes", diff},
 	}
 }
 

@@ -165,6 +165,31 @@ func TestEverythingWrongIsSaid(t *testing.T) {
 	wantAll(t, err, "relay.yaml: listen: is required", "relay.yaml:1: lisen: unknown key", "relay.yaml:3: monitor:", "ttl_max must be", "relay.yaml:5: tokens_file:")
 }
 
+// TestAgentsOfTheRail checks that a bank has the kind of id that its rail uses.
+func TestAgentsOfTheRail(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "token"), []byte("secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	agents := map[string]string{"fednow": "021040078", "sctinst": "PAYRDEF0XXX", "rtp": "021040078", "pix": "99999010"}
+	for rail := range agents {
+		for of, agent := range agents {
+			path := filepath.Join(dir, rail+"-"+of+".yaml")
+			text := "agent: \"" + agent + "\"\nname: Bank\nstore: bank\nrelay: {url: \"ws://127.0.0.1:1\"}\nrail: {profile: " + rail + ", url: \"http://127.0.0.1:1\", token_file: token}\n"
+			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, err := ReadBank(path)
+			switch same := len(agents[rail]) == len(agent); {
+			case same && err != nil:
+				t.Error(err)
+			case !same:
+				wantAll(t, err, ":1: agent: is not the kind of agent id that "+rail+" uses")
+			}
+		}
+	}
+}
+
 func wantAll(t *testing.T, err error, texts ...string) {
 	t.Helper()
 	if err == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/parleypay/parley/messaging/device"
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/lifecycle"
+	"github.com/parleypay/parley/payments/rail"
 	"github.com/parleypay/parley/sdk"
 )
 
@@ -90,7 +91,13 @@ func background(t *testing.T, c *sdk.Client) {
 // TestNothingLeaks makes a payment with telling names in every place that can hold one, and then looks for them, for account numbers
 // and for secrets everywhere but in the banks' own stores: in the relay's files, in every monitor, in every log line and every event.
 func TestNothingLeaks(t *testing.T) {
-	w, err := NewWorld("sctinst", 1)
+	for _, name := range rail.Names() {
+		t.Run(name, func(t *testing.T) { nothingLeaks(t, name) })
+	}
+}
+
+func nothingLeaks(t *testing.T, railName string) {
+	w, err := NewWorld(railName, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,6 +183,13 @@ func TestNothingLeaks(t *testing.T) {
 	}
 
 	secrets := []string{canary, w.Payer.Account, w.Shop.Account, w.PayerCodes[0], w.ShopCodes[0]}
+	for _, c := range []Customer{w.Payer, w.Shop} {
+		if a, err := payments.ParseAccount(c.Account); err != nil {
+			t.Fatal(err)
+		} else if x, err := payments.ParsePixAccount(a); err == nil && railName == "pix" {
+			secrets = append(secrets, x.Holder) // a person's tax number
+		}
+	}
 	leak := func(where, text string) {
 		t.Helper()
 		for _, s := range secrets {
@@ -217,6 +231,48 @@ func TestNothingLeaks(t *testing.T) {
 	})
 	if err != nil || files == 0 {
 		t.Errorf("%d files of the relay were searched: %v", files, err)
+	}
+}
+
+// TestWorlds checks that every name and number of every rail's world is right by its own check digits, and is of the rail's kind.
+func TestWorlds(t *testing.T) {
+	for _, name := range rail.Names() {
+		w, err := NewWorld(name, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		profile, err := rail.Lookup(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w.Currency != profile.Currency || w.Answer != profile.AnswerTimeout || w.Title == "" {
+			t.Errorf("%s: %+v", name, w)
+		}
+		for _, c := range []Customer{w.Payer, w.Shop, w.Other, w.Nobody} {
+			if _, err := payments.ParseAgentID(c.Agent); err != nil || payments.AgentID(c.Agent) == profile.Service {
+				t.Errorf("%s: agent %s: %v", name, c.Agent, err)
+			}
+			a, err := payments.ParseAccount(c.Account)
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			switch name {
+			case "sctinst":
+				err = payments.CheckIBAN(c.Account)
+			case "pix":
+				var x payments.PixAccount
+				if x, err = payments.ParsePixAccount(a); err == nil {
+					if err = payments.CheckCPF(x.Holder); len(x.Holder) == 14 {
+						err = payments.CheckCNPJ(x.Holder)
+					}
+				}
+			default:
+				err = payments.CheckABA(c.Agent)
+			}
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
 	}
 }
 

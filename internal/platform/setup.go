@@ -108,7 +108,7 @@ listen: 127.0.0.1:0
 monitor: 127.0.0.1:0
 {{- end}}
 {{- if .Magic}}
-magic_amounts: true # the last two digits of an amount, 01 to 10, choose what happens
+magic_amounts: true # the last two digits of an amount choose what happens, see docs/rails.md
 {{- end}}
 audit_token: {{.Audit}}
 {{- if not .NoArchive}}
@@ -146,6 +146,9 @@ payee_check:
   listen: {{.Answers}}
 {{- end}}
 accounts: # of the simulated core bank
+{{- if eq .Rail "pix"}}
+  # number: the holder's CPF or CNPJ, C for a current account, its number, A and the branch
+{{- end}}
 {{- range .Accounts}}
   - {number: "{{.Account}}", name: {{.Name}}, currency: {{$.Currency}}, balance: "{{$.Balance}}"}
 {{- end}}

@@ -46,11 +46,7 @@ type bank struct {
 
 func newBank(w *world, name string, agent payments.AgentID) *bank {
 	b := &bank{agent: agent, money: newCoreBank(w), journal: journal.NewMemory(), chats: map[string]*device{}, revoked: map[payments.IntentID]bool{}}
-	b.core = &connector.Core{Rail: "simrail", Agent: agent, Currency: "EUR", Messages: wireMessages{agent, w.bug}, Answer: answerTime,
-		Ladder: []time.Duration{0, 5 * time.Second, 30 * time.Second}, PositiveISO: "ACCP", Remind: 10 * time.Minute, Recovery: rail.Ask}
-	if w.faults.restore {
-		b.core.Restore = 25 * time.Second
-	}
+	b.core = w.kind.core(agent, w.bug)
 	b.node = node{w: w, name: name, up: true, crashed: b.forget, restart: b.boot}
 	b.device = newDevice(w, name+" device", byte(len(name)))
 	b.device.handler = b.handle
@@ -128,7 +124,10 @@ func (b *bank) settleRows() {
 		return
 	}
 	for _, r := range rows {
-		if b.w.bug != "resend-after-crash" && (connector.IsTransfer(r.ID) || connector.IsEnquiry(r.ID)) {
+		if b.w.bug == "restart-repeats-ladder" && !connector.IsTransfer(r.ID) {
+			continue
+		}
+		if b.w.bug != "resend-after-crash" && connector.SentOnce(r.ID) {
 			b.step(r.Key, nil, doneRow(r.ID), func(error) {})
 			b.dropped[r.ID] = true
 		}
@@ -176,6 +175,11 @@ func (b *bank) step(key journal.Key, ev connector.Event, extra func(*journal.Ste
 	if err != nil {
 		b.w.violate("13 determinism", "%s: stored payment: %v", b.name, err)
 		return
+	}
+	if id := connector.Stored(b.core, before, ev); id != "" {
+		if row, err := b.journal.OutboxRow(ctx, id); err == nil {
+			ev = connector.WithStored(ev, row.Body)
+		}
 	}
 	ev = b.mutate(&before, ev)
 	now, decided := b.stepClock(ev), b.now()
@@ -350,15 +354,19 @@ func (b *bank) transmit(r journal.OutboxRow) {
 			return // Drop is on its way
 		}
 	}
+	if connector.IsEnquiry(r.ID) || connector.IsResend(r.ID) {
+		if p, ok := b.payment(r.Key); !ok || !p.StepWanted(r.ID) {
+			return // likewise
+		}
+	}
 	b.w.rail.send(b, r.Body, func(result connector.SendResult) {
 		if result == connector.SentNot {
-			rec, err := b.journal.Payment(ctx, r.Key)
-			if err != nil {
+			p, ok := b.payment(r.Key)
+			if !ok {
 				return
 			}
-			p, err := connector.DecodePayment(rec.State)
-			retry := err == nil && !connector.IsTransfer(r.ID) && !connector.IsEnquiry(r.ID)
-			retry = retry || connector.IsTransfer(r.ID) && rec.Status == lifecycle.Submitting && b.now().Before(p.Deadline)
+			retry := !connector.SentOnce(r.ID) || p.StepWanted(r.ID)
+			retry = retry || connector.IsTransfer(r.ID) && p.State == lifecycle.Submitting && b.now().Before(p.Deadline)
 			if retry {
 				b.later(time.Second, func() { b.transmit(r) })
 				return
@@ -366,6 +374,15 @@ func (b *bank) transmit(r journal.OutboxRow) {
 		}
 		b.step(r.Key, connector.Sent{Row: r.ID, Result: result, Reason: "transport"}, doneRow(r.ID), func(error) {})
 	})
+}
+
+func (b *bank) payment(key journal.Key) (connector.Payment, bool) {
+	rec, err := b.journal.Payment(ctx, key)
+	if err != nil {
+		return connector.Payment{}, false
+	}
+	p, err := connector.DecodePayment(rec.State)
+	return p, err == nil
 }
 
 // tell puts a statement into the chat.
@@ -437,7 +454,7 @@ func (b *bank) fromRail(d delivery) {
 		creditor, _ := payments.ParseAccount(m.Creditor)
 		e := connector.TransferReceived{Record: connector.RecordID(m.X), Execution: m.X, Amount: payments.Amount{Minor: m.Minor, Currency: m.Currency},
 			Debtor: connector.Party{Account: debtor, Agent: m.DebtorAgent}, Creditor: connector.Party{Account: creditor, Agent: m.CreditorAgent},
-			Reference: m.Reference, Chats: []string{"shop"}, Transfer: ev}
+			Reference: m.Reference, Chats: []string{"shop"}, Marked: m.Again, Transfer: ev}
 		if !b.money.has(m.Creditor) {
 			e.Refuse = "AC03"
 		}
@@ -448,8 +465,12 @@ func (b *bank) fromRail(d delivery) {
 	if m.X.From != b.agent {
 		side = lifecycle.Creditor
 	}
-	b.step(journal.Key{Intent: connector.RecordID(m.X), Side: side}, connector.StatusReceived{Meaning: m.Meaning, Status: m.Status, Reason: m.Reason,
-		Original: m.X.MessageID, EndToEnd: m.X.EndToEnd, UETR: m.X.UETR, Amount: payments.Amount{Minor: m.Minor, Currency: m.Currency}, MessageID: d.id, Report: ev}, record, done)
+	original := m.X.MessageID
+	if b.w.kind.ownIDs {
+		original = ""
+	}
+	b.step(journal.Key{Intent: connector.RecordID(m.X), Side: side}, connector.StatusReceived{Meaning: m.Meaning, By: rail.Service, Status: m.Status, Reason: m.Reason,
+		Original: original, EndToEnd: m.X.EndToEnd, UETR: m.X.UETR, Amount: payments.Amount{Minor: m.Minor, Currency: m.Currency}, MessageID: d.id, Report: ev}, record, done)
 }
 
 // arm fires the timers that are due, and comes back for the next.

@@ -36,6 +36,15 @@ var Bugs = []Bug{
 	{"ledger-not-posted", "a settlement is not booked"},
 	{"timer-forgotten", "the deadline of the rail's answer is not armed"},
 	{"enquiries-unbounded", "each enquiry is sent four times"},
+	{"ask-before-timeout", "the rail is asked, or sent to again, before its answer is overdue"},
+	{"resend-without-journal", "the transfer is sent again before the journal has it"},
+	{"resend-new-id", "sent again, the transfer has another message id"},
+	{"resend-unmarked", "sent again, the transfer has no mark"},
+	{"resend-on-wait-rail", "the transfer is sent again on a rail whose verdict comes by itself"},
+	{"restart-repeats-ladder", "after a restart a question or repetition that may have been sent is sent again"},
+	{"duplicate-refusal-believed", "the refusal of a repetition as a duplicate is taken for one of the payment"},
+	{"http-refusal-believed", "a refusal in the HTTP answer is believed on a rail of which only the verdict counts"},
+	{"duplicate-paid-twice", "the creditor's bank credits a transfer that is delivered again, marked as a duplicate"},
 	{"device-without-dedupe", "a device takes a repeated message for a new one"},
 	{"relay-acks-before-store", "the relay acknowledges a message before it is on disk"},
 	{"relay-acks-duplicate-early", "the relay acknowledges a repeated message before the original is on disk"},
@@ -56,14 +65,25 @@ func (b *bank) mutate(before *connector.Payment, ev connector.Event) connector.E
 			if row, err := b.journal.OutboxRow(ctx, fmt.Sprintf("%s/%s/transfer", before.Side, before.Intent)); err == nil {
 				b.w.rail.send(b, row.Body, func(connector.SendResult) {})
 			}
+		case b.w.bug == "resend-without-journal" && e.Name == connector.TimerEnquiry && len(e.Stored) > 0:
+			if raw, err := b.core.Messages.Again(e.Stored); err == nil {
+				b.w.rail.send(b, raw, func(connector.SendResult) {})
+			}
 		case b.w.bug == "enquiries-unbounded" && e.Name == connector.TimerEnquiry:
 			for range 3 {
 				raw, _ := json.Marshal(railWire{Kind: "pacs.028", X: before.Execution})
 				b.w.rail.send(b, raw, func(connector.SendResult) {})
 			}
 		}
+	case connector.TransferReceived:
+		if b.w.bug == "duplicate-paid-twice" && e.Marked && before.State == lifecycle.Settled {
+			b.money.do(b, connector.CoreCall{Op: connector.CoreCredit, Key: "again", Account: e.Creditor.Account, Amount: e.Amount})
+		}
 	case connector.StatusReceived:
 		switch {
+		case b.w.bug == "duplicate-refusal-believed" && e.Reason == "AM05":
+			e.Reason = "NARR"
+			return e
 		case b.w.bug == "not-found-is-rejection" && e.Meaning == rail.NotFound:
 			e.Meaning = rail.Rejected
 			return e

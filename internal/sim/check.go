@@ -72,7 +72,7 @@ func (c *checker) left(id payments.IntentID, m railWire) {
 
 // effect is called when the rail settles a transfer: now money moves.
 func (c *checker) effect(t *transfer) {
-	id, _ := payments.IntentFromEndToEnd(t.wire.X.EndToEnd)
+	id := connector.RecordID(t.wire.X)
 	pl := c.plan(id)
 	if pl == nil {
 		c.w.violate("15 reconciliation", "the rail settled %s, which maps to no intent", id)
@@ -123,7 +123,7 @@ func (c *checker) stepped(b *bank, before, after connector.Payment, s journal.St
 		x := after.Execution
 		t := c.w.rail.byMsg[x.MessageID]
 		switch {
-		case t == nil && c.w.rail.left[x.UETR] > 0 && !c.w.rail.refused[x.MessageID]:
+		case t == nil && c.w.rail.left[x.EndToEnd] > 0 && !c.w.rail.refused[x.MessageID]:
 			c.w.violate("4 silence is not refusal", "%s is rejected, and it is not known whether the rail has it", after.Intent)
 		case t != nil && t.state != rail.Rejected:
 			c.w.violate("4 silence is not refusal", "%s is rejected, and the rail says %v", after.Intent, t.state)
@@ -317,9 +317,9 @@ func (c *checker) books(b *bank, want map[string]int64) {
 // statement is the rail's statement of the day: each entry belongs to one execution, or to a case.
 func (c *checker) statement() {
 	for _, t := range c.w.rail.txs {
-		keys, err := c.w.payerBank.journal.Find(ctx, journal.IndexKey{Kind: journal.IndexUETR, Value: string(t.wire.X.UETR)})
+		keys, err := c.w.payerBank.journal.Find(ctx, journal.IndexKey{Kind: journal.IndexMessageID, Value: t.wire.X.MessageID})
 		if err != nil || len(keys) != 1 {
-			c.w.violate("15 reconciliation", "statement entry %s maps to %d executions (%v)", t.wire.X.UETR, len(keys), errors.Unwrap(err))
+			c.w.violate("15 reconciliation", "statement entry %s maps to %d executions (%v)", t.wire.X.MessageID, len(keys), errors.Unwrap(err))
 		}
 	}
 }

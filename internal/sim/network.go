@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -25,8 +26,8 @@ type network struct {
 	txs    []*transfer
 	byMsg  map[string]*transfer
 	queues map[payments.AgentID][]delivery
-	left   map[payments.UETR]int // transmissions that left a bank, by transfer
-	asked  map[string]int        // enquiries, by message
+	left   map[payments.EndToEndID]int // transmissions that left a bank, by transfer
+	asked  map[string]int              // enquiries, by message
 
 	refused map[string]bool // at the door, by message
 	stray   uint64
@@ -56,12 +57,14 @@ type railWire struct {
 	Status, Reason                    string            `json:",omitempty"` // pacs.002
 	Meaning                           rail.Kind         `json:",omitempty"`
 	N                                 int               `json:",omitempty"` // pacs.028
+	Again                             bool              `json:",omitempty"` // pacs.008: marked as sent before
 	DebtorAgent, CreditorAgent, Payer payments.AgentID  `json:",omitempty"`
 }
 
 // wireMessages is connector.Messages of the simulated rail.
 type wireMessages struct {
 	agent payments.AgentID
+	kind  *kind
 	bug   string
 }
 
@@ -69,6 +72,12 @@ func (m wireMessages) Transfer(p connector.Payment, now time.Time) (connector.Ex
 	e2e := p.Intent.EndToEndID()
 	x := connector.Execution{MessageID: "M" + string(e2e), EndToEnd: e2e, UETR: payments.NewUETR(p.Intent, string(m.agent)),
 		Created: now, Accepted: now, From: m.agent, To: "RAIL", Instructing: m.agent, Instructed: p.Creditor.Agent}
+	if !m.kind.uetr {
+		x.UETR = ""
+	}
+	if m.kind.ownIDs {
+		x.Intent, x.EndToEnd = p.Intent, payments.NewPixEndToEndID("99999010", now, string(p.Intent))
+	}
 	w := railWire{Kind: "pacs.008", X: x, Minor: p.Amount.Minor, Currency: p.Amount.Currency, Debtor: p.Debtor.Account.Reveal(),
 		Creditor: p.Creditor.Account.Reveal(), Reference: p.Reference, DebtorAgent: p.Debtor.Agent, CreditorAgent: p.Creditor.Agent}
 	if m.bug == "amount-altered" {
@@ -82,14 +91,24 @@ func (m wireMessages) Enquiry(p connector.Payment, n int, now time.Time) ([]byte
 	return json.Marshal(railWire{Kind: "pacs.028", X: p.Execution, N: n})
 }
 
-func (m wireMessages) Again(sent []byte) ([]byte, error) { return sent, nil }
+func (m wireMessages) Again(sent []byte) ([]byte, error) {
+	var w railWire
+	if err := json.Unmarshal(sent, &w); err != nil {
+		return nil, err
+	}
+	w.Again = m.bug != "resend-unmarked"
+	if m.bug == "resend-new-id" {
+		w.X.MessageID += "A"
+	}
+	return json.Marshal(w)
+}
 
 func (m wireMessages) Reply(p connector.Payment, status, reason string, now time.Time) ([]byte, error) {
 	return json.Marshal(railWire{Kind: "pacs.002", X: p.Execution, Status: status, Reason: reason})
 }
 
 func newNetwork(w *world) *network {
-	return &network{w: w, byMsg: map[string]*transfer{}, queues: map[payments.AgentID][]delivery{}, left: map[payments.UETR]int{}, asked: map[string]int{}, refused: map[string]bool{}}
+	return &network{w: w, byMsg: map[string]*transfer{}, queues: map[payments.AgentID][]delivery{}, left: map[payments.EndToEndID]int{}, asked: map[string]int{}, refused: map[string]bool{}}
 }
 
 // send is a bank's call of the transport. What the bank hears comes later, by answer; the message may arrive or not whatever it hears.
@@ -111,7 +130,11 @@ func (n *network) send(b *bank, raw []byte, answer func(connector.SendResult)) {
 	switch {
 	case w.faulty(f.transportLost * 0.3):
 		result, arrives = connector.SentRefused, false
-		n.refused[m.X.MessageID] = true
+		if w.kind.recovery == rail.Wait { // an HTTP answer proves nothing
+			arrives = w.rng.IntN(2) == 0
+		} else if !m.Again {
+			n.refused[m.X.MessageID] = true
+		}
 	case w.faulty(f.transportAmbiguous):
 		result, arrives = connector.SentAmbiguous, w.rng.IntN(2) == 0
 	case w.faulty(f.railLose):
@@ -133,11 +156,12 @@ func (n *network) leaves(b *bank, m railWire, raw []byte) {
 	w := n.w
 	switch m.Kind {
 	case "pacs.008":
-		n.left[m.X.UETR]++
-		if n.left[m.X.UETR] > 1 {
-			w.violate("3 at most one transmission", "%s was sent %d times", m.X.UETR, n.left[m.X.UETR])
+		n.left[m.X.EndToEnd]++
+		id := connector.RecordID(m.X)
+		if n.left[m.X.EndToEnd] > 1 || m.Again { // the first may never have left
+			n.leavesAgain(b, id, m, raw)
+			return
 		}
-		id, _ := payments.IntentFromEndToEnd(m.X.EndToEnd)
 		rec, err := b.journal.Payment(ctx, journal.Key{Intent: id, Side: lifecycle.Debtor})
 		if err != nil {
 			w.violate("2 journal before send", "%s left: %v", id, err)
@@ -154,18 +178,73 @@ func (n *network) leaves(b *bank, m railWire, raw []byte) {
 		w.check.left(id, m)
 	case "pacs.028":
 		n.asked[m.X.MessageID]++
+		w.counts.Enquiries++
 		if n.asked[m.X.MessageID] > 3 {
 			w.violate("A4 enquiries are bounded", "%s was asked after %d times", m.X.MessageID, n.asked[m.X.MessageID])
 		}
-		if early := m.X.Created.Add(answerTime).Sub(w.now); early > 10*time.Second { // the bank's clock may be off by 8 s
-			w.violate("A4 enquiries are bounded", "asked %v before the answer was due", early)
+		if w.kind.recovery != rail.Ask {
+			w.violate("A4 enquiries are bounded", "%s was asked after, on a rail that is not asked", m.X.MessageID)
 		}
+		if rows := n.rows(b, connector.RecordID(m.X), "enquiry", raw); n.asked[m.X.MessageID] > rows {
+			w.violate("A4 enquiries are bounded", "%s was asked after %d times, the journal has %d", m.X.MessageID, n.asked[m.X.MessageID], rows)
+		}
+		n.tooEarly(m)
 	}
+}
+
+// tooEarly checks that a step of the ladder was not taken before the answer was overdue. The bank's clock may be off by 8 s.
+func (n *network) tooEarly(m railWire) {
+	if early := m.X.Created.Add(answerTime).Sub(n.w.now); early > 10*time.Second {
+		n.w.violate("A4 enquiries are bounded", "asked or sent again %v before the answer was due", early)
+	}
+}
+
+// rows counts the steps of a payment's ladder in the journal, and is 0 if raw is none of them.
+func (n *network) rows(b *bank, id payments.IntentID, step string, raw []byte) (count int) {
+	found := false
+	for i := 1; i <= 4; i++ {
+		row, err := b.journal.OutboxRow(ctx, fmt.Sprintf("debtor/%s/%s-%d", id, step, i))
+		if err != nil {
+			break
+		}
+		count++
+		found = found || bytes.Equal(row.Body, raw)
+	}
+	if !found {
+		return 0
+	}
+	return count
+}
+
+// leavesAgain checks a transfer that was sent before: only where the rail knows the ids, with the mark and nothing else changed, each
+// recorded first, three times at most.
+func (n *network) leavesAgain(b *bank, id payments.IntentID, m railWire, raw []byte) {
+	w, times := n.w, n.left[m.X.EndToEnd]
+	w.counts.Resends++
+	if w.kind.recovery != rail.ResendMarked || !m.Again || times > 4 {
+		w.violate("3 at most one transmission", "%s was sent %d times", id, times)
+		return
+	}
+	first, err := b.journal.OutboxRow(ctx, fmt.Sprintf("debtor/%s/transfer", id))
+	m.Again = false
+	if same, _ := json.Marshal(m); err != nil || !bytes.Equal(same, first.Body) {
+		w.violate("3 at most one transmission", "%s was sent again with other ids or bytes", id)
+	}
+	w.check.left(id, m)
+	if rows := n.rows(b, id, "again", raw); rows == 0 || times > 1+rows {
+		w.violate("2 journal before send", "%s left %d times, the journal has %d repetitions", id, times, rows)
+	}
+	n.tooEarly(m)
 }
 
 func (n *network) arrives(m railWire) {
 	switch m.Kind {
 	case "pacs.008":
+		// The rail knows the ids of what was sent again, also when the first copy is the one that comes late.
+		if t := n.byMsg[m.X.MessageID]; t != nil && (m.Again || t.wire.Again) {
+			n.known(t, m)
+			return
+		}
 		t := &transfer{wire: m, state: rail.Waiting}
 		n.txs = append(n.txs, t)
 		n.byMsg[m.X.MessageID] = t
@@ -173,6 +252,13 @@ func (n *network) arrives(m railWire) {
 		if n.w.faulty(n.w.faults.railRefuse) {
 			n.decide(t, rail.Rejected, "AC06")
 			return
+		}
+		if n.w.now.Sub(m.X.Accepted) > tooOld {
+			n.decide(t, rail.Rejected, "TM01")
+			return
+		}
+		if !n.w.kind.uetr && !n.w.kind.ownIDs { // no acceptance time: the creditor's bank counts from now
+			m.X.Accepted = n.w.now
 		}
 		n.enqueue(m.CreditorAgent, "fwd-"+m.X.MessageID+fmt.Sprint(len(n.txs)), m)
 		n.w.after(serviceTime, func() {

@@ -242,7 +242,7 @@ func (s *shop) handle(m *message, done func(bool)) {
 // request makes the signed request, once per "/buy": the order number is the key.
 func (s *shop) request(m *message, ok func()) {
 	pl := s.w.check.plans[m.seq]
-	amount := payments.Amount{Minor: int64(100 + pl.n*37 + int(s.w.opt.Seed%5)*1000), Currency: "EUR"}
+	amount := payments.Amount{Minor: int64(100 + pl.n*37 + int(s.w.opt.Seed%5)*1000), Currency: s.w.kind.currency}
 	t := terms{amount: amount, reference: fmt.Sprintf("ORDER%d", pl.n), match: intent.Match,
 		creditor: connector.Party{Account: s.account, Agent: shopAgent}, expires: s.w.now.Add(s.w.between(30*time.Second, 5*time.Minute))}
 	if s.w.opt.Seed%16 == 3 && pl.n%4 == 1 { // an account that is not there

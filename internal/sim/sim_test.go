@@ -2,6 +2,7 @@ package sim
 
 import (
 	"os"
+	"reflect"
 	"strconv"
 	"testing"
 )
@@ -29,7 +30,8 @@ func TestSeeds(t *testing.T) {
 	}
 	t.Logf("%+v", total)
 	if total.Settled == 0 || total.Rejected == 0 || total.OpenWithCase == 0 || total.NotSent == 0 || total.Crashes == 0 || total.DiskErrors == 0 ||
-		total.LostOnRail == 0 || total.Repeats == 0 || total.Disconnects == 0 || total.RelayFaults == 0 {
+		total.LostOnRail == 0 || total.Repeats == 0 || total.Disconnects == 0 || total.RelayFaults == 0 ||
+		total.Enquiries == 0 || total.Resends == 0 || len(total.Rails) != len(kinds) {
 		t.Errorf("something never happened, so nothing was tested by it: %+v", total)
 	}
 }
@@ -37,7 +39,7 @@ func TestSeeds(t *testing.T) {
 func TestSeedReplays(t *testing.T) {
 	for seed := uint64(0); seed < 20; seed++ {
 		a, b := Run(Options{Seed: seed}), Run(Options{Seed: seed})
-		if a.Trace != b.Trace || a.Counts != b.Counts {
+		if a.Trace != b.Trace || !reflect.DeepEqual(a.Counts, b.Counts) {
 			t.Fatalf("seed %d played twice differs: %x %x\n%+v\n%+v", seed, a.Trace, b.Trace, a.Counts, b.Counts)
 		}
 	}

@@ -34,6 +34,8 @@ type Result struct {
 type Counts struct {
 	Events, Payments, Settled, Rejected, OpenWithCase, NotSent         int
 	Crashes, DiskErrors, LostOnRail, Repeats, Disconnects, RelayFaults int
+	Enquiries, Resends                                                 int            // that left a bank
+	Rails                                                              map[string]int // worlds by rail
 }
 
 func (c *Counts) add(o Counts) {
@@ -49,6 +51,14 @@ func (c *Counts) add(o Counts) {
 	c.Repeats += o.Repeats
 	c.Disconnects += o.Disconnects
 	c.RelayFaults += o.RelayFaults
+	c.Enquiries += o.Enquiries
+	c.Resends += o.Resends
+	if c.Rails == nil {
+		c.Rails = map[string]int{}
+	}
+	for name, n := range o.Rails {
+		c.Rails[name] += n
+	}
 }
 
 // Violation is a broken invariant.
@@ -77,6 +87,7 @@ type world struct {
 	queue  eventHeap
 	serial uint64
 	faults faults
+	kind   *kind
 	bug    string
 	hash   uint64
 	counts Counts
@@ -100,7 +111,6 @@ type faults struct {
 	transportLost, transportAmbiguous, transportDown, noCore float64
 	railDelay                                                time.Duration // at most
 	relayReplaced                                            bool          // the relay's store is lost once
-	restore                                                  bool          // the rail is of the kind of SCT Inst
 }
 
 func drawFaults(r *rand.Rand) faults {
@@ -116,7 +126,7 @@ func drawFaults(r *rand.Rand) faults {
 		railLose: draw(0.15), railSilent: draw(0.3), railRepeat: draw(0.3), railLie: draw(0.1), railRefuse: draw(0.3),
 		transportLost: draw(0.1), transportAmbiguous: draw(0.2), transportDown: draw(0.2), noCore: draw(0.2),
 		railDelay:     time.Duration(r.IntN(60)) * time.Second,
-		relayReplaced: r.IntN(8) == 0, restore: r.IntN(2) == 0,
+		relayReplaced: r.IntN(8) == 0,
 	}
 }
 
@@ -128,6 +138,9 @@ func Run(o Options) Result {
 	start := time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 	w := &world{opt: o, rng: rand.New(rand.NewPCG(o.Seed, 0x9e3779b97f4a7c15)), start: start, now: start, bug: o.Bug}
 	w.faults = drawFaults(w.rng)
+	w.kind = &kinds[w.rng.IntN(len(kinds))]
+	w.note("the rail is %s", w.kind.name)
+	w.counts.Rails = map[string]int{w.kind.name: 1}
 	w.check = &checker{w: w}
 	w.relay = newRelay(w)
 	w.rail = newNetwork(w)

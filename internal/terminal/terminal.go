@@ -322,6 +322,23 @@ func (s *Session) ShowPayment(_ context.Context, p sdk.Payment) error {
 	return nil
 }
 
+// accountText spells an account as people of its rail know it: on Pix, where banks have ISPBs, number, branch and tax id are told apart.
+func accountText(a payments.Account, agent payments.AgentID) string {
+	x, err := payments.ParsePixAccount(a)
+	if err != nil || len(agent) != 8 || agent.IsBIC() {
+		return a.Reveal()
+	}
+	text := x.Number + " (" + x.Type + ")"
+	if x.Branch != "" {
+		text += ", branch " + x.Branch
+	}
+	kind := "CPF"
+	if len(x.Holder) == 14 {
+		kind = "CNPJ"
+	}
+	return text + ", of " + kind + " " + x.Holder
+}
+
 // Describe says in a few lines what a payment is about: the lines a person must see before approving.
 func Describe(p sdk.Payment) string {
 	var b strings.Builder
@@ -329,7 +346,7 @@ func Describe(p sdk.Payment) string {
 	if title := p.Title(); title != "" {
 		fmt.Fprintf(&b, " for %s", content.Clean(title))
 	}
-	fmt.Fprintf(&b, "\n  account %s at %s, until %s", p.Creditor.Account.Reveal(), p.Creditor.Agent, p.Expires.Local().Format(time.TimeOnly))
+	fmt.Fprintf(&b, "\n  account %s at %s, until %s", accountText(p.Creditor.Account, p.Creditor.Agent), p.Creditor.Agent, p.Expires.Local().Format(time.TimeOnly))
 	if p.Check != nil {
 		fmt.Fprintf(&b, "\n  %s", CheckText(*p.Check))
 	}

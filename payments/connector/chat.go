@@ -143,10 +143,24 @@ func (e *Engine) handleCheck(ctx context.Context, in Inbound, inbox *journal.Inb
 		now := e.now()
 		event.Nonce = intent.NewNonce()
 		event.Check = Check{Result: answer.Result, Matched: answer.Matched, Ref: "pc-" + intent.NewNonce(), At: now.UTC().Truncate(time.Second),
-			Expires: now.Add(e.cfg.CheckValid).UTC().Truncate(time.Second)}
+			Expires: now.Add(e.cfg.CheckValid).UTC().Truncate(time.Second), Written: e.written(request.Creditor.Name)}
 		return e.apply(ctx, key, event, extra{inbox: inbox})
 	}()
 	return e.conclude(ctx, in, inbox, id, err)
+}
+
+// written returns a payee's name as the rail carries it, so that the payer sees it before signing; none when it is carried as it is, or not at
+// all.
+func (e *Engine) written(name payments.Name) payments.Name {
+	text, changes := e.cfg.Profile.Text(name.Reveal())
+	if changes == nil || e.cfg.Profile.NoCreditorName {
+		return payments.Name{}
+	}
+	as, err := payments.ParseName(text)
+	if err != nil {
+		return payments.Name{} // and no transfer can be made either
+	}
+	return as
 }
 
 func railAmong(name string, rails []string) bool {

@@ -30,6 +30,7 @@ type Core struct {
 	Restore     time.Duration   // from submitting until the payer's money is given back although the outcome is open; 0 = never
 	Confirm     time.Duration   // at the creditor's bank: from our answer to the last moment of the settlement; 0 = Answer
 	Remind      time.Duration   // between reminders of an open case while the outcome is unknown; 0 = 24 h
+	ByEndToEnd  bool            // the rail's messages name a transfer by its end-to-end id only, so that no two can be told apart that share one
 	PositiveISO string          // how the creditor's bank says yes on this rail: ACTC or ACCP
 	MaxAmount   int64           // of the rail, in minor units; 0 = no limit
 }

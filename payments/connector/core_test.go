@@ -223,6 +223,13 @@ func TestDebtorTransitions(t *testing.T) {
 		{lifecycle.Unknown, Sent{Row: transferRow, Result: SentAccepted}, lifecycle.Unknown, "", "="},
 		{lifecycle.Unknown, Sent{Row: transferRow, Result: SentRefused, Reason: "FF01"}, lifecycle.Rejected, "core:release", ""},
 		{lifecycle.Unknown, Recovered{}, lifecycle.Unknown, "", "="},
+		{lifecycle.Submitting, messageRefused(), lifecycle.Rejected, "core:release post take:-1250 tell:receipt", "send:"},
+		{lifecycle.Submitted, messageRefused(), lifecycle.Rejected, "core:release clear:answer", "send:"},
+		{lifecycle.Unknown, messageRefused(), lifecycle.Rejected, "core:release clear:enquiry", "send:"},
+		{lifecycle.Accepted, messageRefused(), lifecycle.Accepted, "=rail.contradiction case:contradiction", "> core:"},
+		{lifecycle.Settled, messageRefused(), lifecycle.Settled, "=rail.contradiction case:contradiction", "> core:"},
+		{lifecycle.Rejected, messageRefused(), lifecycle.Rejected, "=rail.message_refused", "> core:"},
+		{lifecycle.Presented, messageRefused(), lifecycle.Presented, "=rail.message_refused", "> core:"},
 		{lifecycle.Settled, status(rail.Settled, "ACCP"), lifecycle.Settled, "=rail.duplicate", "case: core: tell:"},
 		{lifecycle.Settled, status(rail.SettledCredited, "ACCC"), lifecycle.Settled, "=payment.credited tell:receipt", "core:"},
 		{lifecycle.Settled, rejected("AC03"), lifecycle.Settled, "=rail.contradiction case:contradiction", "> core: tell:"},
@@ -423,8 +430,9 @@ func TestLadder(t *testing.T) {
 			t.Fatalf("silence made it %s", p.State)
 		}
 	}
-	want := "answer+0 enquiry+1 enquiry+5 enquiry+30 case+120 case+86520 case+172920 case+259320"
-	if got := strings.Join(log, " "); got != want && got != strings.Replace(want, "enquiry+1", "enquiry+0", 1) {
+	// The first enquiry is carried out a second late, and the waits count anew.
+	want := "answer+0 enquiry+0 enquiry+6 enquiry+31 case+121 case+86521 case+172921 case+259321"
+	if got := strings.Join(log, " "); got != want {
 		t.Errorf("ladder: %s", got)
 	}
 	if p.Enquiries != 3 || !slices.Equal(p.Cases, []CaseKind{CaseUnknown}) {

@@ -91,7 +91,7 @@ func (s *step) repeated(e TransferReceived) error {
 	if !same {
 		s.note("rail.other_transfer", e.Transfer)
 		s.openCase(CaseContradiction, "another transfer with the same end-to-end id")
-		if e.Execution.is(p.Execution) {
+		if e.Execution.is(p.Execution) || s.cfg.ByEndToEnd && e.Execution.EndToEnd == p.Execution.EndToEnd {
 			return nil // a refusal would be taken for one of the transfer that we answered already
 		}
 		other := *p

@@ -75,6 +75,8 @@ func (s *step) debtor(ev Event) error {
 		return s.sent(e)
 	case StatusReceived:
 		return s.statusReceived(e)
+	case MessageRefused:
+		return s.messageRefused(e)
 	case TimerFired:
 		return s.timerFired(e)
 	case Recovered:
@@ -390,6 +392,23 @@ func (s *step) statusReceived(e StatusReceived) error {
 		return s.late(e, "rail.waiting")
 	}
 	return s.late(e, "rail.ignored")
+}
+
+// messageRefused takes the rail's refusal of the message itself: it never acted on it. Of a transfer that was sent again it does not say
+// which copy it means, since they have one id: the other may have been taken.
+func (s *step) messageRefused(e MessageRefused) error {
+	switch p := s.p; {
+	case p.State.MayHaveLeft() && p.Resends == 0 && p.State != lifecycle.Accepted && p.State != lifecycle.Settled:
+		s.trace("admi.002 received", e.Reason)
+		return s.rejected("", e.Reason, e.Report)
+	case !s.bound():
+	case p.State == lifecycle.Accepted || p.State == lifecycle.Settled:
+		s.note("rail.contradiction", e.Report)
+		s.openCase(CaseContradiction, fmt.Sprintf("admi.002 in state %s", p.State))
+	default:
+		s.note("rail.message_refused", e.Report)
+	}
+	return nil
 }
 
 // late records a message that changes no state.

@@ -13,6 +13,7 @@
 //	journaled          execution, reservation and exact bytes are durable     debtor's bank
 //	pacs.008 sent      the rail's transport took the transfer                 debtor's bank
 //	pacs.002 received  a status about our transfer, or our answer, came in    both
+//	admi.002 received  the rail refused the message of our transfer           debtor's bank
 //	unknown            no answer, or an ambiguous one: the money may move     debtor's bank
 //	pacs.028 sent      the rail was asked what became of the transfer         debtor's bank
 //	pacs.008 sent again  the transfer was repeated, as this rail wants it     debtor's bank

@@ -102,6 +102,12 @@ type (
 		Report    Evidence
 	}
 
+	// MessageRefused: the rail refuses the transfer's message as such (admi.002): it could not read it, or may not take it.
+	MessageRefused struct {
+		Reason string // the rail's own code
+		Report Evidence
+	}
+
 	// CoreAnswered: the core bank answered a call for good. Calls that got no answer are repeated, not reported.
 	CoreAnswered struct {
 		Op     CoreOp
@@ -199,6 +205,7 @@ func (Recovered) event()        {}
 func (TransferReceived) event() {}
 func (AnswerAsked) event()      {}
 func (StatusReceived) event()   {}
+func (MessageRefused) event()   {}
 func (CoreAnswered) event()     {}
 func (Sent) event()             {}
 func (TimerFired) event()       {}

@@ -149,8 +149,12 @@ func TestStatusAboutAnotherAmount(t *testing.T) {
 			c.Rules = []railsim.Rule{{Match: railsim.Match{Amount: "17.00"}, Action: railsim.Action{Do: "amount"}}}
 		}})
 		p := w.ends(w.pay(17_00), lifecycle.Settled)
-		if p.Enquiries != 1 || !slices.Contains(w.cases(w.payerBank), "mismatch") { // it took the answer to a question, which names no amount
-			t.Errorf("%d enquiries, cases %v", p.Enquiries, w.cases(w.payerBank))
+		if name == "pix" { // whose reports name no amounts
+			return
+		}
+		// It took the answer to a question, or to the transfer sent again, which names no amount.
+		if p.Enquiries+p.Resends != 1 || !slices.Contains(w.cases(w.payerBank), "mismatch") {
+			t.Errorf("%d enquiries, %d resends, cases %v", p.Enquiries, p.Resends, w.cases(w.payerBank))
 		}
 		w.audit()
 	})
@@ -247,7 +251,9 @@ func TestACentDoesNotBlockThePayment(t *testing.T) {
 		if _, _, shop := w.balances(); shop != opening+10_00+1 {
 			t.Errorf("the shop has %d", shop)
 		}
-		w.audit()
+		if name != "rtp" { // without UETRs the rail's audit takes the two for one payment: they have one end-to-end id
+			w.audit()
+		}
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 func NewCore(profile *rail.Profile, agent payments.AgentID) *Core {
 	c := &Core{Rail: profile.Name, Agent: agent, Currency: profile.Currency, Messages: railMessages{profile, agent},
 		Answer: profile.AnswerTimeout, Recovery: profile.Recovery, Ladder: profile.Ladder, CaseAfter: profile.CaseAfter,
+		ByEndToEnd:  profile.OriginalByEndToEnd,
 		Blind:       profile.Recovery == rail.Wait, // where only the verdict counts
 		PositiveISO: profile.AnswerYes(), MaxAmount: profile.AmountMax}
 	if profile.RestorePayer {
@@ -189,6 +190,9 @@ func (r railMessages) Reply(p Payment, status, reason string, now time.Time) ([]
 func (r railMessages) transferEvent(m *rail.Message, ev Evidence) TransferReceived {
 	t := m.Transfer
 	x := r.execution(m)
+	if t.AcceptanceTime.IsZero() {
+		x.Accepted = m.Header.Created // the rail's clock began when it passed the transfer on, which may be a repetition of an old one
+	}
 	reference := t.Reference
 	if reference == "" {
 		reference = t.Remittance

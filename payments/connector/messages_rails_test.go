@@ -156,3 +156,36 @@ func TestCreditNamesTheIntent(t *testing.T) {
 		}
 	}
 }
+
+// Sent again, the transfer differs by the mark and by nothing else, and only where the rail wants a mark.
+func TestAgain(t *testing.T) {
+	r, p := domesticPayment("rtp", "Order 77")
+	_, wire, err := r.Transfer(p, t0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := r.Again(wire)
+	if err != nil || string(again) == string(wire) || string(withoutMark(again)) != string(wire) {
+		t.Fatalf("%v\n%s\n%s", err, wire, again)
+	}
+	if m, err := r.profile.Decode(again, rail.ToService); err != nil || m.Header.CpyDplct != "DUPL" || m.Transfer.MessageID != must(r.profile.Decode(wire, rail.ToService)).Transfer.MessageID {
+		t.Errorf("%v %+v", err, m)
+	}
+	for what, sent := range map[string][]byte{"nothing": nil, "no XML": []byte("<"), "marked already": again, "other white space": append([]byte(nil), append(wire, '\n')...)} {
+		if got, err := r.Again(sent); err == nil {
+			t.Errorf("%s: %s", what, got)
+		}
+	}
+	q, p := domesticPayment("pix", "")
+	if _, wire, err = q.Transfer(p, t0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := q.Again(wire); err == nil {
+		t.Error("marked on a rail that knows no mark")
+	}
+	for _, s := range []string{"", "<CpyDplct>DUPL</CpyDplct", "CpyDplct>DUPL</CpyDplct>", "<a><CpyDplct>COPY</CpyDplct></a>", "<CpyDplct>DUPL</"} {
+		if got := withoutMark([]byte(s)); string(got) != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+}

@@ -23,7 +23,7 @@ func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt in
 		if err != nil {
 			return time.Second, false
 		}
-		if !p.stepWanted(row.ID) {
+		if !p.StepWanted(row.ID) {
 			e.done(row.ID)
 			return 0, true
 		}
@@ -65,6 +65,9 @@ func (e *Engine) sendRail(ctx context.Context, row journal.OutboxRow, attempt in
 		return e.sent(ctx, row, Sent{Row: row.ID, Result: SentAccepted})
 	}
 	result, reason := sendResult(err)
+	if e.core.Blind && answered(err) {
+		result = SentAmbiguous
+	}
 	e.cfg.Metrics.Count(MetricRail, row.Dest+"."+result.String())
 	wait := backoff(attempt, 2*time.Second)
 	switch {
@@ -116,6 +119,12 @@ func (p Payment) answerFor(kind string) string {
 
 func (r SendResult) String() string {
 	return [...]string{"ambiguous", "sent", "refused", "not_sent"}[min(r, SentNot)]
+}
+
+// answered reports whether a send failed with an answer, and not for want of one.
+func answered(err error) bool {
+	var s *rail.SendError
+	return errors.As(err, &s) && s.Status != 0
 }
 
 func sendResult(err error) (SendResult, string) {

@@ -95,6 +95,7 @@ type Party struct {
 type Check struct {
 	Result  intent.MatchResult
 	Matched payments.Name `json:"-"` // the account holder's name, only with CloseMatch
+	Written payments.Name `json:"-"` // the payee's name as the rail carries it, if it has other characters
 	Ref     string        `json:",omitempty"`
 	At      time.Time     `json:",omitzero"`
 	Expires time.Time     `json:",omitzero"` // the nonce given with it is of no use from then on
@@ -161,6 +162,7 @@ type paymentJSON struct {
 	plainPayment
 	Debtor, Creditor partyJSON
 	Matched          string `json:",omitempty"`
+	Written          string `json:",omitempty"`
 }
 
 type partyJSON struct {
@@ -189,7 +191,7 @@ func (j partyJSON) party() (p Party, err error) {
 
 // Encode returns the payment for the journal's State, with names and accounts in the clear. It is deterministic.
 func (p Payment) Encode() ([]byte, error) {
-	return json.Marshal(paymentJSON{plainPayment(p), p.Debtor.plain(), p.Creditor.plain(), p.Check.Matched.Reveal()})
+	return json.Marshal(paymentJSON{plainPayment(p), p.Debtor.plain(), p.Creditor.plain(), p.Check.Matched.Reveal(), p.Check.Written.Reveal()})
 }
 
 // MarshalJSON refuses, so that no encoder writes a person's data by accident. Encode does it on purpose.
@@ -211,9 +213,15 @@ func DecodePayment(b []byte) (Payment, error) {
 	if p.Creditor, err = j.Creditor.party(); err != nil {
 		return Payment{}, fmt.Errorf("connector: stored payment: creditor: %w", err)
 	}
-	if j.Matched != "" {
-		if p.Check.Matched, err = payments.ParseName(j.Matched); err != nil {
-			return Payment{}, fmt.Errorf("connector: stored payment: matched name: %w", err)
+	for _, x := range []struct {
+		text string
+		name *payments.Name
+	}{{j.Matched, &p.Check.Matched}, {j.Written, &p.Check.Written}} {
+		if x.text == "" {
+			continue
+		}
+		if *x.name, err = payments.ParseName(x.text); err != nil {
+			return Payment{}, fmt.Errorf("connector: stored payment: name of the payee check: %w", err)
 		}
 	}
 	return p, nil

@@ -78,6 +78,9 @@ func (e *Engine) takeAll(ctx context.Context, batch []rail.Delivery) error {
 		x := decoded{Delivery: d, hash: journal.HashOf(d.Wire)}
 		x.m, x.err = e.cfg.Profile.Decode(d.Wire, rail.FromService)
 		about := e.about(x.m)
+		if x.m != nil && x.m.Rejection != nil {
+			about = refusedID(d, x.m)
+		}
 		if _, ok := groups[about]; !ok {
 			order = append(order, about)
 		}
@@ -104,7 +107,7 @@ func (e *Engine) takeAll(ctx context.Context, batch []rail.Delivery) error {
 
 // about names what a message is about, to keep the order among messages about the same.
 func (e *Engine) about(m *rail.Message) string {
-	if m == nil {
+	if m == nil || m.Rejection != nil {
 		return ""
 	}
 	switch original := e.cfg.Profile.Original; {
@@ -132,6 +135,8 @@ func (e *Engine) take(ctx context.Context, d rail.Delivery, m *rail.Message, dec
 		err = e.bury(ctx, d, inbox(""), "bad-message", rule, hash)
 	case m.Transfer != nil:
 		err = e.takeTransfer(ctx, m, Evidence{"pacs.008", hash, d.Wire}, inbox(""))
+	case m.Rejection != nil:
+		err = e.takeRejection(ctx, d, m, Evidence{"admi.002", hash, d.Wire}, inbox(""))
 	case m.Status != nil:
 		err = e.takeStatus(ctx, d, m, Evidence{"pacs.002", hash, d.Wire}, inbox)
 	default:
@@ -223,6 +228,33 @@ func (e *Engine) takeStatus(ctx context.Context, d rail.Delivery, m *rail.Messag
 	meaning := e.cfg.Profile.Meaning(by, s)
 	return e.toPayments(ctx, d, m, "orphan-status", inbox, StatusReceived{Meaning: meaning.Kind, By: by, Status: meaning.Status,
 		Reason: word(meaning.Reason), Original: s.OriginalMessageID, EndToEnd: s.OriginalEndToEnd, UETR: s.OriginalUETR, Amount: s.OriginalAmount, MessageID: s.MessageID, Report: ev})
+}
+
+// refusedID is the id of the message that an admi.002 refuses: as the transport says it, since a message that could not be read cannot be
+// named otherwise (FedNow), else as the document does.
+func refusedID(d rail.Delivery, m *rail.Message) string { return or(d.Answers, m.Rejection.Reference) }
+
+// takeRejection gives an admi.002 to the payment whose transfer it refuses, by message id or, where the rail names transfers so, end-to-end
+// id. One that refuses anything else changes nothing: a person is asked to look.
+func (e *Engine) takeRejection(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox *journal.InboxEntry) error {
+	e.cfg.Metrics.Count(MetricRail, "admi.002.received")
+	names := []string{journal.IndexMessageID}
+	if e.cfg.Profile.OriginalByEndToEnd {
+		names = append(names, journal.IndexEndToEnd)
+	}
+	for _, kind := range names {
+		keys, err := e.cfg.Journal.Find(ctx, journal.IndexKey{Kind: kind, Value: refusedID(d, m)})
+		if err != nil {
+			e.readFailed(ctx, err)
+			return err
+		}
+		for _, key := range keys {
+			if key.Side == lifecycle.Debtor {
+				return e.apply(ctx, key, MessageRefused{Reason: word(m.Rejection.Reason), Report: ev}, extra{inbox: inbox})
+			}
+		}
+	}
+	return e.bury(ctx, d, inbox, "orphan-reject", "no such transfer of ours", ev.Hash)
 }
 
 func (e *Engine) takeRequest(ctx context.Context, d rail.Delivery, m *rail.Message, ev Evidence, inbox func(string) *journal.InboxEntry) error {

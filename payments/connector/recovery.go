@@ -25,7 +25,7 @@ func resends(r rail.Recovery) bool { return r == rail.ResendMarked || r == rail.
 func (p *Payment) steps() int { return p.Enquiries + p.Resends }
 
 // armLadder arms the next step of the ladder, never before the answer is overdue, or the case that follows the last. The waits count from
-// the first arming, so that a connector that was down does not take three steps at once.
+// the first arming, and anew after a step that came late, so that a connector that was down does not take three steps at once.
 func (s *step) armLadder() {
 	p := s.p
 	if p.LadderFrom.IsZero() {
@@ -71,6 +71,9 @@ func (c *Core) caseAfter() time.Duration {
 // recover takes the step of the ladder that is due. stored is the transfer as the journal has it.
 func (s *step) recover(stored []byte) error {
 	s.clear(TimerEnquiry)
+	if n := s.p.steps(); n < len(s.cfg.Ladder) && s.now.After(s.p.LadderFrom.Add(s.cfg.Ladder[n])) {
+		s.p.LadderFrom = s.now.Add(-s.cfg.Ladder[n])
+	}
 	err := error(nil)
 	switch {
 	case s.cfg.Recovery == rail.Ask:
@@ -107,6 +110,11 @@ func (s *step) enquire() error {
 // resend sends the transfer again: the very bytes that were recorded before the first sending, with the rail's mark or as they are.
 func (s *step) resend(stored []byte) error {
 	p := s.p
+	if s.now.After(s.resendUntil()) {
+		p.LadderDone = true
+		s.note("resend.too_old", clock("enquiry"))
+		return nil
+	}
 	if journal.HashOf(stored) != p.Execution.Hash {
 		p.LadderDone = true
 		s.note("resend.bytes_missing", clock("enquiry"))
@@ -155,8 +163,8 @@ func (s *step) dropStep() {
 	}
 }
 
-// stepWanted reports whether an outbox row of the ladder may still be carried out: it is the latest, and the outcome is open.
-func (p Payment) stepWanted(id string) bool {
+// StepWanted reports whether an outbox row of the ladder may still be carried out: it is the latest, and the outcome is open.
+func (p Payment) StepWanted(id string) bool {
 	s := step{p: &p}
 	return p.UnknownMoney() && p.steps() > 0 && s.stepRow() == id
 }

@@ -298,7 +298,7 @@ func TestPayeeCheckResults(t *testing.T) {
 			r.Creditor.Account = must(payments.ParseAccount(rails[w.rail].closed))
 		}, intent.NotApplicable},
 		{"unknown bank", func(w *world, r *intent.Request) {
-			r.Creditor.Agent = map[string]payments.AgentID{"fednow": "121000248", "sctinst": "SIMBNLA0"}[w.rail]
+			r.Creditor.Agent = map[string]payments.AgentID{"fednow": "121000248", "sctinst": "SIMBNLA0", "rtp": "121000248", "pix": "30000000"}[w.rail]
 		}, intent.NotApplicable},
 	}
 	onRails(t, func(t *testing.T, name string) {
@@ -496,6 +496,8 @@ type badTransport struct {
 	mu  sync.Mutex
 	bad [][]byte
 	seq uint64 // added to the rail's sequence
+	// answers is what the transport says that they answer.
+	answers string
 }
 
 func (b *badTransport) Receive(ctx context.Context, after uint64, max int) ([]rail.Delivery, error) {
@@ -509,7 +511,7 @@ func (b *badTransport) Receive(ctx context.Context, after uint64, max int) ([]ra
 		defer b.mu.Unlock()
 		for _, wire := range bad {
 			b.seq++
-			ds = append(ds, rail.Delivery{Seq: after + uint64(len(ds)) + 1, Wire: wire})
+			ds = append(ds, rail.Delivery{Seq: after + uint64(len(ds)) + 1, Wire: wire, Answers: b.answers})
 		}
 		return ds, nil
 	}
@@ -795,7 +797,7 @@ func (deafCore) LookUp(context.Context, payments.Account) (connector.AccountInfo
 // The payee's bank says no to what it cannot credit, in time and with the reason, and nothing moves.
 func TestIncomingTransferRefused(t *testing.T) {
 	onRails(t, func(t *testing.T, name string) {
-		unknown := map[string]string{"fednow": "111222333", "sctinst": "NL91ABNA0417164300"}[name]
+		unknown := map[string]string{"fednow": "111222333", "sctinst": "NL91ABNA0417164300", "rtp": "111222333", "pix": "11222333000181C777777A4000"}[name]
 		w := newWorld(t, name, options{})
 		pay := func(account string) payments.IntentID {
 			r, jws := w.request(10_00, func(r *intent.Request) { r.Creditor.Account = must(payments.ParseAccount(account)) })

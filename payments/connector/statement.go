@@ -28,6 +28,9 @@ func (b bankStatements) Statement(p Payment, n Notify) (m ChatMessage, err error
 	case NoticeCheck:
 		m.MediaType = intent.MediaPayeeCheck
 		m.Fallback = "Payee check: " + string(p.Check.Result)
+		if p.Check.Written != (payments.Name{}) {
+			m.Fallback += "; the rail writes the payee's name as " + p.Check.Written.Reveal()
+		}
 		m.Body, err = checkOf(b.id, p).Sign(b.key)
 	case NoticeReceipt:
 		m.MediaType = intent.MediaReceipt
@@ -61,7 +64,7 @@ func (b bankStatements) Statement(p Payment, n Notify) (m ChatMessage, err error
 
 // checkOf returns the payee check as it was given with the payment's latest nonce.
 func checkOf(audience string, p Payment) intent.PayeeCheck {
-	return intent.PayeeCheck{Intent: p.Intent, RequestHash: intent.Hash(p.RequestHash), Result: p.Check.Result, MatchedName: p.Check.Matched,
+	return intent.PayeeCheck{Intent: p.Intent, RequestHash: intent.Hash(p.RequestHash), Result: p.Check.Result, MatchedName: p.Check.Matched, WrittenName: p.Check.Written,
 		Ref: p.Check.Ref, At: p.Check.At, Nonce: p.Nonce, Audience: audience, Expires: p.Check.Expires}
 }
 

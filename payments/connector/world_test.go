@@ -39,6 +39,8 @@ var rails = map[string]struct {
 }{
 	"fednow":  {"021040078", "091000019", "123456789012", "987654321000", "987654321999"},
 	"sctinst": {"PAYRDEF0XXX", "SHOPFRP0", "DE89370400440532013000", "FR1420041010050500013M02606", "GB29NWBK60161331926819"},
+	"rtp":     {"021040078", "091000019", "123456789012", "987654321000", "987654321999"},
+	"pix":     {"99999010", "20000000", "12345678909C500000A3000", "11222333000181C600000A4000", "11222333000181C600001A4000"},
 }
 
 const (
@@ -442,9 +444,11 @@ func (w *world) balances() (payer, held, shop int64) {
 }
 
 func (w *world) executions(id payments.IntentID) (messages, executions int) {
-	for _, p := range w.sim.Effects("", id.EndToEndID()).Payments {
-		messages += p.Messages
-		executions += p.Executions
+	for _, p := range w.sim.Effects("", "").Payments {
+		if p.Intent == id {
+			messages += p.Messages
+			executions += p.Executions
+		}
 	}
 	return messages, executions
 }

@@ -292,7 +292,7 @@ func (r *reader) name(name string, required bool) payments.Name {
 func (r *reader) agent(name string) payments.AgentID {
 	a, err := payments.ParseAgentID(r.text(name))
 	if err != nil {
-		r.fail(name, "is neither a BIC nor a routing number")
+		r.fail(name, "is neither a BIC, nor a routing number, nor an ISPB")
 	}
 	return a
 }

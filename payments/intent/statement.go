@@ -24,6 +24,7 @@ type PayeeCheck struct {
 	RequestHash Hash
 	Result      MatchResult
 	MatchedName payments.Name // the account's name, with CMTC only
+	WrittenName payments.Name // the payee's name as the rail will carry it, where it has other characters than the request's; else none
 	Ref         string        // the checker's reference, at most 64 characters
 	At          time.Time     // when the check was made
 	Nonce       string        // NewNonce
@@ -211,11 +212,12 @@ func verifyStatement[T any](p payload[T], jws []byte, bank ed25519.PublicKey) (T
 func writePayeeCheck(x PayeeCheck) value {
 	return object(is("at", timeText(x.At)), is("aud", text(x.Audience)), is("exp", timeText(x.Expires)), is("intent", text(string(x.Intent))),
 		is("nonce", text(x.Nonce)), is("ref", text(x.Ref)), is("request_hash", text(x.RequestHash.String())), is("result", text(string(x.Result)))).
-		withText("matched_name", x.MatchedName.Reveal())
+		withText("matched_name", x.MatchedName.Reveal()).withText("written_name", x.WrittenName.Reveal())
 }
 
 func readPayeeCheck(r *reader) PayeeCheck {
-	x := PayeeCheck{Intent: r.intent(), RequestHash: r.hash("request_hash"), Nonce: r.nonce(), Audience: r.word("aud", 64), Expires: r.time("exp")}
+	x := PayeeCheck{Intent: r.intent(), RequestHash: r.hash("request_hash"), Nonce: r.nonce(), Audience: r.word("aud", 64), Expires: r.time("exp"),
+		WrittenName: r.name("written_name", false)}
 	x.Result, x.MatchedName, x.Ref, x.At = readMatch(r)
 	if !x.Expires.After(x.At) {
 		r.fail("exp", "is not after at")

@@ -245,6 +245,9 @@ func (t *tree) position(at int) (line, col int) {
 	if at < t.last.at {
 		t.last = t.from
 	}
-	t.last = t.last.advance(t.src, max(at, t.last.at))
-	return t.last.line, t.last.col
+	p := t.last.advance(t.src, max(at, t.last.at))
+	if at < len(t.src) || at == 0 || t.src[at-1] != '\r' { // behind which a stream may bring a line feed
+		t.last = p
+	}
+	return p.line, p.col
 }

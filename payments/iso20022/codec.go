@@ -75,7 +75,7 @@ func (f Format) Decode(doc []byte) (Message, error) {
 	for _, fam := range families {
 		if slices.Contains(fam.defs, def) {
 			m := fam.make()
-			if fault := f.read(t, doc, m); fault != nil {
+			if _, fault := f.read(t, doc, m, false); fault != nil {
 				return nil, fault
 			}
 			return m, nil
@@ -85,11 +85,14 @@ func (f Format) Decode(doc []byte) (Message, error) {
 }
 
 // Append is the method Append of m in this format.
-func (f Format) Append(dst []byte, m Message) ([]byte, error) {
+func (f Format) Append(dst []byte, m Message) ([]byte, error) { return f.append(dst, m, false) }
+
+// append writes m; if it keeps, then whatever is missing in it, without validating that.
+func (f Format) append(dst []byte, m Message, keep bool) ([]byte, error) {
 	x := codecs.Get().(*codec)
 	defer x.free()
 	fam := m.family()
-	x.def, x.format, x.b, x.start = m.Definition(), f, dst, len(dst)
+	x.def, x.format, x.b, x.start, x.keep = m.Definition(), f, dst, len(dst), keep
 	body, ok := fam.body(x.def)
 	if !ok {
 		x.fault = &Fault{Path: "/" + fam.root, Rule: "model.message", Text: "not written in the definition that is asked for"}
@@ -105,7 +108,7 @@ func (f Format) Append(dst []byte, m Message) ([]byte, error) {
 		x.end()
 	}
 	x.end()
-	if x.fault == nil && x.validate {
+	if x.fault == nil && x.validate && !keep {
 		if err := Validate(x.b[x.start:]); err != nil {
 			x.fault = err.(*Fault)
 			x.fault.Line, x.fault.Col = 0, 0 // of bytes that nobody gets to see
@@ -128,26 +131,26 @@ func decode[M any, P interface {
 		return nil, f
 	}
 	m := new(M)
-	if f := (Format{}).read(t, doc, P(m)); f != nil {
+	if _, f := (Format{}).read(t, doc, P(m), false); f != nil {
 		return nil, f
 	}
 	return m, nil
 }
 
-// read validates a scanned document and reads it into m.
-func (f Format) read(t *tree, doc []byte, m Message) *Fault {
+// read validates a scanned document and reads it into m. If it keeps, it refuses nothing but what is invalid, and returns the rest.
+func (f Format) read(t *tree, doc []byte, m Message, keep bool) ([]refusal, *Fault) {
 	fam := m.family()
 	def, _ := strings.CutPrefix(string(t.uri(0)), namespacePrefix)
 	body, ok := fam.body(def)
 	if !ok {
-		return t.fault(0, "model.message", "the root element is not of "+fam.defs[len(fam.defs)-1])
+		return nil, t.fault(0, "model.message", "the root element is not of "+fam.defs[len(fam.defs)-1])
 	}
 	if fault := isoTables.validate(t); fault != nil {
-		return fault
+		return nil, fault
 	}
 	x := codecs.Get().(*codec)
 	defer x.free()
-	x.reading, x.def, x.format, x.tree, x.s = true, def, f, t, string(doc)
+	x.reading, x.def, x.format, x.tree, x.s, x.keep = true, def, f, t, string(doc), keep
 	x.plainAttributes()
 	x.levels[0] = level{end: t.next(0)}
 	x.goTo(&x.levels[0], 1)
@@ -159,7 +162,7 @@ func (f Format) read(t *tree, doc []byte, m Message) *Fault {
 		}
 	}
 	x.end()
-	return x.fault
+	return x.refused, x.fault
 }
 
 // codec either writes the elements that the fields of a message name, or reads them from a scanned and validated document.
@@ -187,6 +190,15 @@ type codec struct {
 	*tree           // reading
 	s        string // the source, once, for the model's strings to share
 	informal bool   // in an element that only repeats: what the model does not hold is passed over
+
+	keep    bool // nothing is refused that the model does not hold, see Kept: reading notes it, writing takes fields that are empty
+	refused []refusal
+}
+
+// refusal is what a decoder that keeps nothing refuses element node for.
+type refusal struct {
+	node  uint32
+	fault *Fault
 }
 
 // level is one open element.
@@ -196,7 +208,7 @@ type level struct {
 	keep bool   // writing: even if it is empty
 
 	node, next, end uint32 // reading: the element, the first child not read yet, and where its children end
-	nextName        string // reading: of the first child not read yet, "" if there is none
+	nameAt, nameEnd uint32 // reading: the name of the first child not read yet, none if there is none
 	last            uint32 // reading: the child read last, 0 if none
 }
 
@@ -204,6 +216,7 @@ var codecs = sync.Pool{New: func() any { return new(codec) }}
 
 func (x *codec) free() {
 	x.def, x.format, x.reading, x.validate, x.fault, x.depth, x.b, x.tree, x.s, x.informal = "", Format{}, false, false, nil, 0, nil, nil, "", false
+	x.keep, x.refused = false, nil
 	codecs.Put(x)
 }
 
@@ -254,11 +267,15 @@ func (x *codec) end() {
 	x.depth--
 	f := &x.levels[x.depth]
 	switch {
-	case !x.reading && len(x.b) == f.at+len(f.name)+2 && !f.keep:
-		x.b = x.b[:f.at]
 	case !x.reading:
-		x.endTag(f.name)
+		if len(x.b) > f.at+len(f.name)+2 || f.keep {
+			x.endTag(f.name)
+		} else {
+			x.b = x.b[:f.at]
+		}
 	case x.informal:
+	case x.keep:
+		x.skip(f, f.end)
 	case f.next < f.end && f.last > 0 && string(x.name(f.last)) == string(x.name(f.next)):
 		x.failAt(f.next, "model.repeated", "the schema allows more than one, here there may be only one")
 	case f.next < f.end:
@@ -268,17 +285,20 @@ func (x *codec) end() {
 
 // goTo makes child c the first not read yet, if it is one.
 func (x *codec) goTo(f *level, c uint32) {
-	f.next, f.nextName = c, ""
+	f.next, f.nameAt, f.nameEnd = c, 0, 0
 	if c < f.end {
 		n := &x.nodes[c]
-		f.nextName = x.s[n.nameAt:n.nameEnd]
+		f.nameAt, f.nameEnd = n.nameAt, n.nameEnd
 	}
 }
+
+// named reports whether the first child not read yet has that name.
+func (x *codec) named(f *level, name string) bool { return x.s[f.nameAt:f.nameEnd] == name }
 
 // take returns the next element if it has that name, while reading.
 func (x *codec) take(name string) (uint32, bool) {
 	f := &x.levels[x.depth-1]
-	if f.nextName != name || x.fault != nil {
+	if !x.named(f, name) && !((x.keep || x.informal) && x.ahead(name)) || x.fault != nil {
 		return 0, false
 	}
 	c := f.next
@@ -289,21 +309,45 @@ func (x *codec) take(name string) (uint32, bool) {
 
 // is reports whether the next element has that name, while reading.
 func (x *codec) is(name string) bool {
-	return x.levels[x.depth-1].nextName == name && x.fault == nil
+	return (x.named(&x.levels[x.depth-1], name) || (x.keep || x.informal) && x.ahead(name)) && x.fault == nil
+}
+
+// ahead goes on to the next element of that name, if there is one, over others that the model does not hold.
+func (x *codec) ahead(name string) bool {
+	f := &x.levels[x.depth-1]
+	for c := f.next; c < f.end; c = x.next(c) {
+		if string(x.name(c)) == name {
+			x.skip(f, c)
+			return true
+		}
+	}
+	return false
+}
+
+// skip notes that the children before element c are refused.
+func (x *codec) skip(f *level, c uint32) {
+	for ; f.next < c; x.goTo(f, x.next(f.next)) {
+		if !x.informal {
+			x.outside(f.next)
+		}
+	}
 }
 
 // once refuses the next element of that name if the model has it already, from another place.
 func (x *codec) once(name string, have bool) {
-	if x.reading && have && !x.informal && x.is(name) {
-		x.failAt(x.levels[x.depth-1].next, "model.repeated", "the schema allows more than one, here there may be only one")
+	for f := &x.levels[x.depth-1]; x.reading && have && !x.informal && x.is(name); x.goTo(f, x.next(f.next)) {
+		x.failAt(f.next, "model.repeated", "the schema allows more than one, here there may be only one")
 	}
 }
 
 // pass passes over elements that the model does not hold, in the order of the schema, as often as they stand.
 func (x *codec) pass(names ...string) {
-	if !x.reading {
-		return
+	if x.reading {
+		x.passOver(names)
 	}
+}
+
+func (x *codec) passOver(names []string) {
 	for _, name := range names {
 		for ok := true; ok; {
 			_, ok = x.take(name)
@@ -320,7 +364,7 @@ func (x *codec) passAll() {
 // passUntil passes over everything before the next element of that name.
 func (x *codec) passUntil(name string) {
 	f := &x.levels[x.depth-1]
-	for x.reading && x.fault == nil && f.next < f.end && !x.is(name) {
+	for x.reading && x.fault == nil && f.next < f.end && !x.named(f, name) {
 		f.last = f.next
 		x.goTo(f, x.next(f.next))
 	}
@@ -331,7 +375,8 @@ func (x *codec) fail(name, rule, text string) {
 	switch {
 	case x.fault != nil:
 	case x.reading:
-		x.fault = x.tree.fault(x.levels[x.depth-1].node, rule, text)
+		x.failAt(x.levels[x.depth-1].node, rule, text)
+	case x.keep && (rule == "model.missing" || rule == "model.repeated"): // Refused has it
 	default:
 		var b strings.Builder
 		for i := range x.depth {
@@ -346,7 +391,11 @@ func (x *codec) fail(name, rule, text string) {
 
 // failAt records a fault of element i, while reading.
 func (x *codec) failAt(i uint32, rule, text string) {
-	if x.fault == nil {
+	switch {
+	case x.fault != nil:
+	case x.keep:
+		x.refused = append(x.refused, refusal{i, x.tree.fault(i, rule, text)})
+	default:
 		x.fault = x.tree.fault(i, rule, text)
 	}
 }

@@ -136,6 +136,46 @@ func (e Element) Type() string {
 	return isoTables.types[e.t.types[e.i]-1].name
 }
 
+// Base returns the base type of XML Schema that the text of e has, such as "decimal" or "dateTime", in a tree of Inspect; "" where there
+// is no type, or where e holds elements.
+func (e Element) Base() string {
+	if e.t.types == nil || e.t.types[e.i] == 0 {
+		return ""
+	}
+	switch def := &isoTables.types[e.t.types[e.i]-1]; def.kind {
+	case kindSimple, kindExtension:
+		return baseNames[isoTables.facets[def.facets].base]
+	}
+	return ""
+}
+
+var baseNames = [...]string{
+	baseString: "string", baseDecimal: "decimal", baseBoolean: "boolean", baseDate: "date", baseDateTime: "dateTime", baseTime: "time",
+	baseGYear: "gYear", baseGYearMonth: "gYearMonth", baseBase64Binary: "base64Binary",
+}
+
+// Allows reports whether the schema's type of e has an element of that name, in a tree of Inspect; false where there is no type.
+func (e Element) Allows(name string) bool {
+	if e.t.types == nil || e.t.types[e.i] == 0 {
+		return false
+	}
+	def := &isoTables.types[e.t.types[e.i]-1]
+	for k := range def.elems {
+		c := &def.elems[k]
+		if c.name == name && def.kind != kindAny {
+			return true
+		}
+		if c.name == "" {
+			for _, a := range isoTables.types[c.typ].elems {
+				if a.name == name {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
 // Attributes returns the attributes, in the order of the document.
 func (e Element) Attributes() []Attribute {
 	var list []Attribute

@@ -45,6 +45,12 @@ func TestTree(t *testing.T) {
 	if !ok || id.Text() != "A&<B>" || id.Type() != "Max35Text" || id.IsPlain() || id.Path() != "/Wrap/Document/FIToFICstmrCdtTrf/GrpHdr/MsgId" {
 		t.Errorf("MsgId %q of type %q at %s", id.Text(), id.Type(), id.Path())
 	}
+	if id.Base() != "string" || doc.Base() != "" || root.Base() != "" {
+		t.Errorf("bases %q, %q, %q", id.Base(), doc.Base(), root.Base())
+	}
+	if body, _ := doc.Child("FIToFICstmrCdtTrf"); !body.Allows("CdtTrfTxInf") || body.Allows("MsgId") || root.Allows("Document") || id.Allows("") {
+		t.Error("Allows does not follow the schema")
+	}
 	if start, end := id.Range(); treeDoc[start:end] != string(id.Bytes()) || !strings.HasPrefix(string(id.Bytes()), "<p:MsgId>") {
 		t.Errorf("range %d to %d", start, end)
 	}

@@ -16,7 +16,7 @@ import (
 //
 // Of decoders and encoders: model. message (another definition), element (valid, but nothing here can act on it), repeated, missing,
 // transactions (other than one), attribute, comment, markup, id, text, name, code, choice, boolean, time, date, uetr, amount,
-// currency, sum (differs from the amount), settlement, status, agent, account, country, supplementary (data).
+// currency, sum (differs from the amount), settlement, status, agent, account, country, supplementary (data), keep (Kept).
 //
 // Of Split: wrapper. namespace, element, text, attribute, document.
 type Fault struct {

@@ -87,11 +87,7 @@ func (x *codec) headerParty(name string, id *payments.AgentID) {
 		x.fail("", "model.agent", "not a BIC as head.001.001.01 takes it")
 	}
 	a := Agent{ID: *id}
-	if x.begin("FIId") {
-		x.institution(&a)
-		x.pass("BrnchId")
-		x.end()
-	}
+	x.requiredAgent("FIId", &a)
 	if x.reading && a.System != "" && a.ID.IsBIC() {
 		x.fail("", "model.agent", "a clearing system member id in the form of a BIC")
 	}

@@ -24,7 +24,10 @@ type decimalText struct {
 	whole, fraction int  // numbers of digits
 }
 
-// parseDecimal reads [+-]?(digits(.digits?)?|.digits).
+// decimalDigits is how many digits libxml2 reads of a decimal at most, from the first one that is not a zero before the point.
+const decimalDigits = 24
+
+// parseDecimal reads [+-]?(digits(.digits?)?|.digits), of at most decimalDigits.
 func parseDecimal(s []byte) (d decimalText, ok bool) {
 	s = trimSpace(s)
 	negative := false
@@ -34,9 +37,10 @@ func parseDecimal(s []byte) (d decimalText, ok bool) {
 	}
 	digits, point, significant := 0, false, false
 	zeros := 0 // at the end of the fraction so far
+	read := 0  // as libxml2 counts
 	for _, c := range s {
 		switch {
-		case c == '.' && !point:
+		case c == '.' && !point && read < decimalDigits:
 			point = true
 			continue
 		case !isDigit(c):
@@ -44,6 +48,11 @@ func parseDecimal(s []byte) (d decimalText, ok bool) {
 		}
 		digits++
 		significant = significant || c != '0'
+		if significant || point {
+			if read++; read > decimalDigits {
+				return d, false
+			}
+		}
 		switch {
 		case !point && significant:
 			d.whole++
@@ -87,21 +96,22 @@ func literal(s []byte, c byte) ([]byte, bool) {
 	return s[1:], true
 }
 
-// year reads a year: at least four digits, no superfluous zero, not 0000, perhaps negative. The year returned is taken modulo 400,
-// which is enough for leap years.
+// year reads a year: at least four digits, no superfluous zero, not 0000, perhaps negative, and at most what 63 bits hold, as for the
+// oracle. The year returned is taken modulo 400, which is enough for leap years.
 func year(s []byte) (y int, rest []byte, ok bool) {
 	if len(s) > 0 && s[0] == '-' {
 		s = s[1:]
 	}
 	n := 0
-	zero := true
+	value := uint64(0)
 	for n < len(s) && isDigit(s[n]) {
-		y = (y*10 + int(s[n]-'0')) % 400
-		zero = zero && s[n] == '0'
+		if n >= len("9223372036854775807") {
+			return 0, nil, false
+		}
+		value = value*10 + uint64(s[n]-'0')
 		n++
 	}
-	// Longer years than nine digits are beyond what the oracle can hold.
-	return y, s[n:], n >= 4 && n <= 9 && !zero && (n == 4 || s[0] != '0')
+	return int(value % 400), s[n:], n >= 4 && value > 0 && value <= 1<<63-1 && (n == 4 || s[0] != '0')
 }
 
 func monthDay(s []byte, y int) (rest []byte, ok bool) {
@@ -237,20 +247,21 @@ func isGYearMonth(s []byte) bool {
 	return ok && month >= 1 && month <= 12 && isZone(s)
 }
 
-// base64Octets returns the number of octets that s encodes. White space may stand anywhere; the spare bits must be zero.
+// base64Octets returns the number of octets that s encodes. The spare bits must be zero. Characters that are not of base64 are passed over,
+// as RFC 2045, section 6.8 has it and libxml2 does.
 func base64Octets(s []byte) (n int, ok bool) {
 	digits, padding := 0, 0
 	var last int
 	for _, c := range s {
-		if isSpace(c) {
-			continue
-		}
 		if c == '=' {
 			padding++
 			continue
 		}
 		v := base64Value(c)
-		if v < 0 || padding > 0 {
+		if v < 0 {
+			continue
+		}
+		if padding > 0 {
 			return 0, false
 		}
 		digits++
@@ -294,7 +305,7 @@ func (f *facetDef) checkText(t *tables, s []byte) (rule, text string) {
 		d, ok := parseDecimal(s)
 		switch {
 		case !ok:
-			return "schema.decimal", "not a decimal number"
+			return "schema.decimal", "not a decimal number, or more than 24 digits"
 		case f.notNegative && d.negative:
 			return "schema.minInclusive", "below zero"
 		case f.fractionDigits >= 0 && d.fraction > int(f.fractionDigits):

@@ -108,6 +108,7 @@ func (x *codec) textOf(i uint32) string {
 	switch {
 	case n.flags&hasComment != 0:
 		x.failAt(i, "model.comment", "a comment inside a value")
+		return ""
 	case n.flags&(hasReference|hasCDATA|hasLineEnd) != 0:
 		return string(x.tree.text(i))
 	}
@@ -119,6 +120,7 @@ func (x *codec) idOf(i uint32) string {
 	v := x.textOf(i)
 	if why := checkID(v); why != "" {
 		x.failAt(i, "model.id", why)
+		return ""
 	}
 	return v
 }
@@ -128,6 +130,7 @@ func (x *codec) plainOf(i uint32) string {
 	n := &x.nodes[i]
 	if n.flags&(hasReference|hasCDATA|hasComment|hasLineEnd) != 0 {
 		x.failAt(i, "model.markup", "markup or a line end inside a value that needs none")
+		return ""
 	}
 	return x.s[n.textAt:n.textEnd]
 }
@@ -137,6 +140,7 @@ func (x *codec) codeOf(i uint32) string {
 	v := x.plainOf(i)
 	if !isCode(v) {
 		x.failAt(i, "model.code", "not ASCII letters and digits")
+		return ""
 	}
 	return v
 }
@@ -144,9 +148,13 @@ func (x *codec) codeOf(i uint32) string {
 // timeOf returns a date and time with its zone. A time without one is refused, and what Go's clock cannot hold.
 func (x *codec) timeOf(i uint32) time.Time {
 	v := x.plainOf(i)
+	if v == "" {
+		return time.Time{}
+	}
 	t, why := parseTime(v, x.format.LocalZone)
 	if why != "" {
 		x.failAt(i, "model.time", why)
+		return time.Time{}
 	}
 	return t
 }
@@ -211,54 +219,34 @@ func parseTime(v string, local *time.Location) (_ time.Time, why string) {
 	return t, ""
 }
 
-// appendTime writes a time of the years 1 to 9999 as parseTime reads it: without trailing zeros in the fraction of a second, and with its
-// zone or without.
-func appendTime(b []byte, t time.Time, zone bool) []byte {
-	year, month, day := t.Date()
-	hour, minute, second := t.Clock()
-	b = appendDigits(b, year, 4)
-	b = appendDigits(append(b, '-'), int(month), 2)
-	b = appendDigits(append(b, '-'), day, 2)
-	b = appendDigits(append(b, 'T'), hour, 2)
-	b = appendDigits(append(b, ':'), minute, 2)
-	b = appendDigits(append(b, ':'), second, 2)
-	if n := t.Nanosecond(); n > 0 {
-		b = appendDigits(append(b, '.'), n, 9)
-		for b[len(b)-1] == '0' {
-			b = b[:len(b)-1]
-		}
-	}
-	if !zone {
-		return b
-	}
+// appendTime writes a time as parseTime reads it: without trailing zeros in the fraction of a second, and with its zone or without. It
+// says why that cannot be, or "".
+func appendTime(b []byte, t time.Time, zone bool) (_ []byte, why string) {
 	_, offset := t.Zone()
-	sign := byte('+')
-	switch {
-	case offset == 0:
-		return append(b, 'Z')
-	case offset < 0:
-		sign, offset = '-', -offset
+	if local := t.Unix() + int64(offset); local < firstSecond || local > lastSecond {
+		return b, "year before 1 or beyond 9999"
 	}
-	b = appendDigits(append(b, sign), offset/3600, 2)
-	return appendDigits(append(b, ':'), offset/60%60, 2)
+	switch {
+	case !zone:
+		return t.AppendFormat(b, "2006-01-02T15:04:05.999999999"), ""
+	case offset%60 != 0 || offset > 14*3600 || offset < -14*3600:
+		return b, "offset not in whole minutes up to 14 hours"
+	}
+	return t.AppendFormat(b, time.RFC3339Nano), ""
 }
 
-// appendDigits writes n with that many digits.
-func appendDigits(b []byte, n, digits int) []byte {
-	at := len(b)
-	b = append(b, "000000000"[:digits]...)
-	for i := at + digits - 1; n > 0; i-- {
-		b[i] = byte('0' + n%10)
-		n /= 10
-	}
-	return b
-}
+// Seconds from 1970 to the beginning of the year 1, and to the end of the year 9999.
+const (
+	firstSecond = -62135596800
+	lastSecond  = 253402300799
+)
 
 // dateOf returns a day without a zone.
 func (x *codec) dateOf(i uint32) string {
 	v := x.plainOf(i)
 	if !isPlainDate(v) {
 		x.failAt(i, "model.date", "not a date as YYYY-MM-DD, without a zone")
+		return ""
 	}
 	return v
 }
@@ -276,6 +264,7 @@ func (x *codec) amountOf(i uint32) payments.Amount {
 	v := x.moneyOf(i)
 	if !v.Payable() {
 		x.failAt(i, "model.amount", "zero")
+		return payments.Amount{}
 	}
 	return v
 }
@@ -296,6 +285,9 @@ func (x *codec) moneyOf(i uint32) payments.Amount {
 	v, err := payments.ParseAmount(x.plainOf(i), c)
 	if err != nil {
 		x.failAt(i, "model.amount", "not plain digits with exactly the decimals of the currency")
+		if x.keep {
+			v, _ = exactAmount(x.plainOf(i), c)
+		}
 	}
 	return v
 }

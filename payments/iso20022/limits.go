@@ -14,6 +14,9 @@ type Limits struct {
 // maxInForce bounds the namespace declarations in force at once, and the different namespaces.
 const maxInForce = 254
 
+// maxNameBytes bounds the name of an element or attribute with its prefix. Those of the schemas have at most 36 octets.
+const maxNameBytes = 1 << 10
+
 var defaultLimits = Limits{SizeBytes: 1 << 20, Depth: 32, Elements: 10_000, Attributes: 16, Namespaces: 254, Faults: 100}
 
 func (l Limits) withDefaults() Limits {

@@ -257,7 +257,7 @@ func (x *codec) supplementary(s *SupplementaryData) {
 				continue
 			}
 			b = append(b, "<Envlp>"...)
-			b = append(b, x.part(c+1)...)
+			b = append(b, x.foreignPart(c+1)...)
 			b = append(b, "</Envlp>"...)
 		}
 		if b = append(b, "</SplmtryData>"...); len(b) > maxSupplementaryBytes {

@@ -15,7 +15,9 @@ func (x *codec) old() bool {
 
 // agent is a BranchAndFinancialInstitutionIdentification. Passed over: LEI, Nm, PstlAdr, BrnchId.
 func (x *codec) agent(name string, a *Agent) {
-	if (x.reading || *a != (Agent{})) && x.begin(name) {
+	if !x.reading {
+		x.putAgent(name, a)
+	} else if x.begin(name) {
 		x.institution(a)
 		x.pass("BrnchId")
 		x.end()
@@ -42,13 +44,9 @@ func (x *codec) headerAgent(name string, a *Agent) {
 	}
 }
 
-// institution is FinInstnId with a BIC, or with a clearing system member id, not both. A member id is written if a system is named
-// or the id is no BIC. The check digit of a routing number is a rule of the rail.
+// institution reads FinInstnId with a BIC, or with a clearing system member id, not both. The check digit of a routing number is a rule
+// of the rail.
 func (x *codec) institution(a *Agent) {
-	if !x.reading {
-		x.putInstitution(a)
-		return
-	}
 	if !x.begin("FinInstnId") {
 		return
 	}
@@ -77,28 +75,42 @@ func (x *codec) institution(a *Agent) {
 	x.end()
 }
 
-// putInstitution writes FinInstnId. A payment has four or more of them, so that they are written in few pieces.
-func (x *codec) putInstitution(a *Agent) {
-	const path = "FinInstnId/ClrSysMmbId/"
+// putAgent writes an agent unless it is empty: by its member id if a system is named or the id is no BIC. A payment has four of them or
+// more, so that they are written in few pieces.
+func (x *codec) putAgent(name string, a *Agent) {
+	if a.ID == "" && a.System == "" {
+		return
+	}
+	b := append(append(x.b, '<'), name...)
 	switch {
 	case a.System != "":
-		x.checkCode(path+"ClrSysId/Cd", a.System, 5)
-		x.b = append(append(x.b, "<FinInstnId><ClrSysMmbId><ClrSysId><Cd>"...), a.System...)
-		x.b = append(x.b, "</Cd></ClrSysId><MmbId>"...)
-	case a.ID.IsBIC() && x.old():
-		x.b = append(append(append(x.b, "<FinInstnId><BIC>"...), a.ID...), "</BIC></FinInstnId>"...)
-		return
-	case a.ID.IsBIC():
-		x.b = append(append(append(x.b, "<FinInstnId><BICFI>"...), a.ID...), "</BICFI></FinInstnId>"...)
-		return
+		b = append(append(b, "><FinInstnId><ClrSysMmbId><ClrSysId><Cd>"...), a.System...)
+		b = append(append(b, "</Cd></ClrSysId><MmbId>"...), a.ID...)
+		b = append(b, "</MmbId></ClrSysMmbId></FinInstnId></"...)
+		x.checkMember(name, a)
+	case !a.ID.IsBIC():
+		b = append(append(b, "><FinInstnId><ClrSysMmbId><MmbId>"...), a.ID...)
+		b = append(b, "</MmbId></ClrSysMmbId></FinInstnId></"...)
+		x.checkMember(name, a)
+	case x.old():
+		b = append(append(append(b, "><FinInstnId><BIC>"...), a.ID...), "</BIC></FinInstnId></"...)
 	default:
-		x.b = append(x.b, "<FinInstnId><ClrSysMmbId><MmbId>"...)
+		b = append(append(append(b, "><FinInstnId><BICFI>"...), a.ID...), "</BICFI></FinInstnId></"...)
 	}
-	if a.ID == "" {
-		x.missing(path + "MmbId")
+	x.b = append(append(b, name...), '>')
+}
+
+// checkMember refuses a clearing system member id that cannot be written.
+func (x *codec) checkMember(name string, a *Agent) {
+	const path = "/FinInstnId/ClrSysMmbId/"
+	switch {
+	case len(a.System) > 5 || !isCode(a.System):
+		x.fail(name+path+"ClrSysId/Cd", "model.code", notCode)
+	case a.ID == "":
+		x.missing(name + path + "MmbId")
+	case len(a.ID) > 35 || !isCode(string(a.ID)):
+		x.fail(name+path+"MmbId", "model.code", notCode)
 	}
-	x.checkCode(path+"MmbId", string(a.ID), 35)
-	x.b = append(append(x.b, a.ID...), "</MmbId></ClrSysMmbId></FinInstnId>"...)
 }
 
 // party is a debtor or creditor as a PartyIdentification; it is written even if it is empty.
@@ -245,7 +257,7 @@ func (x *codec) other(id *PartyID) {
 // is refused, which must be known then.
 func (x *codec) account(name string, p *Party, payment payments.Currency) {
 	x.accountIn(name, &p.Account, &p.AccountCurrency)
-	if payment != "" && p.AccountCurrency != "" && p.AccountCurrency != payment {
+	if payment != "" && p.AccountCurrency != "" && p.AccountCurrency != payment && (x.reading || !x.keep) {
 		x.fail(name, "model.currency", "the account is in another currency than the payment")
 	}
 }
@@ -259,12 +271,14 @@ func (x *codec) accountIn(name string, a *payments.Account, currency *payments.C
 		}
 		return
 	}
+	if !x.reading {
+		x.putAccount(name, *a, *currency)
+		return
+	}
 	if !x.begin(name) {
 		return
 	}
-	if !x.reading {
-		x.putAccountID(*a)
-	} else if x.begin("Id") {
+	if x.begin("Id") {
 		x.accountNumber("IBAN", a, true)
 		if x.begin("Othr") {
 			x.accountNumber("Id", a, false)
@@ -281,13 +295,17 @@ func (x *codec) accountIn(name string, a *payments.Account, currency *payments.C
 	x.end()
 }
 
-// putAccountID writes the Id of an account, in few pieces.
-func (x *codec) putAccountID(a payments.Account) {
+// putAccount writes an account, in few pieces.
+func (x *codec) putAccount(name string, a payments.Account, currency payments.Currency) {
+	b := append(append(x.b, '<'), name...)
 	if a.IsIBAN() {
-		x.b = append(append(append(x.b, "<Id><IBAN>"...), a.Reveal()...), "</IBAN></Id>"...)
+		b = append(append(append(b, "><Id><IBAN>"...), a.Reveal()...), "</IBAN></Id>"...)
 	} else {
-		x.b = append(append(append(x.b, "<Id><Othr><Id>"...), a.Reveal()...), "</Id></Othr></Id>"...)
+		b = append(append(append(b, "><Id><Othr><Id>"...), a.Reveal()...), "</Id></Othr></Id>"...)
 	}
+	x.b = b
+	x.currency("Ccy", &currency)
+	x.endTag(name)
 }
 
 // accountNumber reads a number.

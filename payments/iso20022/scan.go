@@ -241,6 +241,8 @@ func (s *scanner) epilog() bool {
 			if !s.comment() {
 				return false
 			}
+		case s.has("<?"):
+			return s.fail(s.pos, "xml.instruction", "processing instructions are not accepted")
 		default:
 			return s.fail(s.pos, "xml.trailing", "something follows the root element")
 		}
@@ -395,9 +397,10 @@ func (s *scanner) endTag() bool {
 	if !bytes.Equal(s.src[s.pos:s.pos+len(tag)], tag) {
 		return s.fail(at, "xml.nesting", "end tag does not match the open element")
 	}
-	s.pos += len(tag)
-	s.space()
-	if !s.has(">") {
+	if s.pos += len(tag); s.pos < len(s.src) && s.src[s.pos] != '>' {
+		s.space()
+	}
+	if s.pos >= len(s.src) || s.src[s.pos] != '>' {
 		return s.fail(at, "xml.nesting", "end tag does not match the open element")
 	}
 	s.pos++

@@ -38,7 +38,7 @@ func TestScanRefusals(t *testing.T) {
 		{"reference without end", "<a>&amp</a>", "xml.reference"},
 		{"stylesheet", `<?xml-stylesheet href="x"?><a/>`, "xml.instruction"},
 		{"instruction inside", "<a><?php x ?></a>", "xml.instruction"},
-		{"instruction behind", "<a/><?x?>", "xml.trailing"},
+		{"instruction behind", "<a/><?x?>", "xml.instruction"},
 		{"second declaration", `<?xml version="1.0"?><?xml version="1.0"?><a/>`, "xml.instruction"},
 		{"declaration behind space", ` <?xml version="1.0"?><a/>`, "xml.instruction"},
 		{"version 1.1", `<?xml version="1.1"?><a/>`, "xml.version"},

@@ -54,6 +54,8 @@ const (
 	windowBytes = 256 << 10
 	utmostBytes = 16 << 20 // a value in base64 has at most 13.4 MiB
 	readBytes   = 64 << 10
+
+	partElements = utmostBytes / 64 // that may be held at all, where the caller says what is entered; few have less than 64 octets with their tags
 )
 
 // newStream returns a stream of r. It stops after l.Faults faults of the schema.
@@ -91,7 +93,11 @@ func (s *stream) next() (e event, i uint32) {
 				s.step = stepMarkup
 			}
 		case stepMarkup:
-			if ok = s.try((*scanner).markup); ok {
+			ok = s.try((*scanner).markup)
+			if ok && s.enter != nil && len(s.t.nodes)-len(s.spine) > partElements {
+				ok = s.fail(s.pos, "xml.elements", "an element holds more others than can be held at once")
+			}
+			if ok {
 				if s.step = stepText; len(s.open) == 0 {
 					s.step = stepEpilog
 				}
@@ -221,7 +227,7 @@ func (s *stream) fill() bool {
 		if n-s.kept >= s.utmost {
 			return s.fail(s.pos, "xml.size", "an element is longer than can be held")
 		}
-		s.t.src = append(make([]byte, 0, max(2*cap(s.t.src), readBytes)), s.t.src...)
+		s.t.src = append(make([]byte, 0, min(max(2*cap(s.t.src), readBytes), s.kept+s.utmost+readBytes)), s.t.src...)
 	}
 	for range 100 {
 		m, err := s.r.Read(s.t.src[n:min(cap(s.t.src), n+readBytes)])
@@ -266,12 +272,16 @@ func (s *stream) compact() {
 		s.kept += length
 	}
 	delta := uint32(keep - s.kept)
-	copy(t.src[s.kept:], t.src[keep:])
+	if delta > 0 { // else a long element is in hand, which would be copied onto itself at each reading
+		copy(t.src[s.kept:], t.src[keep:])
+	}
 	t.src = t.src[:len(t.src)-int(delta)]
 	t.shift(uint32(depth), uint32(len(t.nodes)), delta)
 	s.pos -= int(delta)
 	t.from.at = s.kept
-	t.last = t.from
+	if delta > 0 || first < depth || t.last.at < t.from.at {
+		t.last = t.from
+	}
 }
 
 // shift takes delta off the offsets of elements i to j, whose bytes have moved.

@@ -83,7 +83,7 @@ func TestStreamAgrees(t *testing.T) {
 	for i := range isoTables.schemas {
 		s := &isoTables.schemas[i]
 		for _, d := range mutants(&isoTables, s, uint64(1000+i), 8, 7) {
-			compare(t, s.namespace, d)
+			compare(t, s.namespace, d.doc)
 		}
 	}
 	for _, d := range []string{"", "x", "<a>", "<a/>", "<a/>x", "<a/><!-- -->\n", "<a/><!--", strings.Repeat("<a>", 40), "<a><b>" + strings.Repeat("x", 1000) + "</b></a>", "<a>]]></a>", "<?xml", "\xef\xbb", "<!DOCTYPE a><a/>", "<a>\r\n\r<b/>\r\n</b></a>"} {

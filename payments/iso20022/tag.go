@@ -19,7 +19,7 @@ func (s *scanner) startTag() bool {
 	if n := len(s.open); n > 0 {
 		parent = s.open[n-1]
 	}
-	if end := plainName(s.src, at+1); end < len(s.src) && s.src[end] == '>' { // <name>, as most are
+	if end := plainName(s.src, at+1); end < len(s.src) && s.src[end] == '>' && end-at <= maxNameBytes { // <name>, as most are
 		b := s.lookUp(nil)
 		s.pos = end + 1
 		s.nodes = append(s.nodes, node{
@@ -84,9 +84,6 @@ func (s *scanner) attributeList(i uint32) (closed, ok bool) {
 			return false, false
 		}
 		a := attr{nameAt: uint32(nameAt), nameEnd: uint32(s.pos), binding: uint16(nameAt - prefixAt)} // prefix length, until resolved
-		if nameAt-prefixAt > 1<<10 {
-			return false, s.fail(prefixAt, "xml.name", "name is too long")
-		}
 		if !s.attributeValue(&a) {
 			return false, false
 		}
@@ -236,12 +233,16 @@ func (s *scanner) qualifiedName() (nameAt int, ok bool) {
 	if !s.ncName() {
 		return 0, false
 	}
+	at := nameAt
 	if s.pos < len(s.src) && s.src[s.pos] == ':' {
 		s.pos++
 		nameAt = s.pos
 		if !s.ncName() {
 			return 0, false
 		}
+	}
+	if s.pos-at > maxNameBytes {
+		return 0, s.fail(at, "xml.name", "name is too long")
 	}
 	return nameAt, true
 }

@@ -75,7 +75,10 @@ type validator struct {
 	most    int    // how many faults to report; with 1 the validator stops at the first
 	wrapped bool   // messages may stand in a wrapper of another namespace
 	faults  []Fault
-	found   []*schemaDef // if wrapped: of the messages found
+	found   []*schemaDef      // if wrapped: of the messages found
+	named   map[string]uint16 // types of the schema by name, once an xsi:type has asked for one
+
+	undeclared uint32 // the element that such a type was found for last
 }
 
 // done reports whether enough faults have been found.
@@ -111,6 +114,8 @@ type frame struct {
 	of   *elemDef // the element that the particle in hand is, if it was met
 	last *elemDef // the element met last
 	seen uint64   // particles met, by index; no type has more than 64
+
+	builtIn func([]byte) bool // of modeBuiltIn
 }
 
 // mode is how an element's children are looked at.
@@ -122,6 +127,7 @@ const (
 	modeElements             // they are matched with the type
 	modeAny                  // one element of any kind
 	modeLax                  // inside such: the schema's root element is validated wherever it stands
+	modeBuiltIn              // there are none: only text, of a type of XML Schema itself
 	modeWrapper              // the element belongs to no schema, messages may stand in it
 	modeRoot                 // the document itself
 )
@@ -147,7 +153,7 @@ func (v *validator) enter(f, parent *frame, i, c uint32) {
 		if e := v.place(parent, i, c); e != nil {
 			v.typed(f, c, e.typ)
 		}
-	case modeValue:
+	case modeValue, modeBuiltIn:
 		v.failAt(c, "schema.element", "an element where only text may stand")
 		parent.mode = modeSkipped
 	case modeAny:
@@ -173,6 +179,10 @@ func (v *validator) leave(f *frame, i uint32) {
 		return
 	}
 	switch f.mode {
+	case modeBuiltIn:
+		if !f.builtIn(v.tree.text(i)) {
+			v.fail(i, v.tree.nodes[i].textAt, "", "schema.type", "not a value of the type that xsi:type names")
+		}
 	case modeValue:
 		if rule, text := v.facets[f.def.facets].checkText(v.tables, v.tree.text(i)); rule != "" {
 			v.fail(i, v.tree.nodes[i].textAt, "", rule, text)
@@ -239,16 +249,17 @@ func (v *validator) begin(s *schemaDef, i uint32) {
 }
 
 // lax begins with an element inside xsd:any with processContents lax: what the schema declares for all to use is validated, which is the
-// root element of the message itself.
+// root element of the message itself, and what says its type by xsi:type.
 func (v *validator) lax(f *frame, i uint32) {
 	if v.tree.nodes[i].ns == v.ns && string(v.tree.name(i)) == v.schema.root {
 		v.typed(f, i, v.schema.typ)
 		return
 	}
 	f.mode = modeLax
-	for _, a := range v.tree.attributes(i) {
-		if string(v.tree.uris[a.ns]) == xsiNamespace && string(v.tree.src[a.nameAt:a.nameEnd]) == "type" {
-			v.failAt(i, "schema.type", "xsi:type in foreign content")
+	list := v.tree.attributes(i)
+	for k := range list {
+		if a := &list[k]; string(v.tree.uris[a.ns]) == xsiNamespace && string(v.tree.src[a.nameAt:a.nameEnd]) == "type" {
+			v.typedBy(f, i, a)
 		}
 	}
 }
@@ -466,6 +477,7 @@ func (v *validator) attributes(i uint32, t *typeDef) {
 			if !v.isType(i, a, t) {
 				v.failAttribute(i, a, "schema.type", "xsi:type is not the type of the element")
 			}
+		case string(v.tree.uris[a.ns]) == xsiNamespace && string(name) == "nil" && v.undeclared == i && i > 0:
 		case string(v.tree.uris[a.ns]) == xsiNamespace && string(name) == "nil":
 			v.failAttribute(i, a, "schema.nil", "the element cannot be nil")
 		default:
@@ -483,18 +495,19 @@ func (v *validator) failAttribute(i uint32, a *attr, rule, text string) {
 
 // isType reports whether the attribute xsi:type names the type that the element has anyway.
 func (v *validator) isType(i uint32, a *attr, t *typeDef) bool {
-	prefix, name, ok := bytes.Cut(trimSpace(v.tree.attrValue(a)), []byte(":"))
-	if !ok {
-		prefix, name = nil, prefix
-	}
-	return string(name) == t.name && string(v.tree.uriOf(i, prefix)) == v.schema.namespace
+	uri, name := v.qName(i, v.tree.attrValue(a))
+	return string(name) == t.name && string(uri) == v.schema.namespace
 }
 
 // uriOf returns the namespace of a prefix at element i.
 func (t *tree) uriOf(i uint32, prefix []byte) []byte {
 	for {
-		for k := len(t.bindings) - 1; k > 1; k-- {
-			if b := &t.bindings[k]; b.node == i && bytes.Equal(t.src[b.prefixAt:b.prefixEnd], prefix) {
+		k, _ := slices.BinarySearchFunc(t.bindings[2:], i, func(b binding, node uint32) int { return cmp.Compare(b.node, node) })
+		for _, b := range t.bindings[2+k:] {
+			if b.node != i {
+				break
+			}
+			if bytes.Equal(t.src[b.prefixAt:b.prefixEnd], prefix) {
 				return t.uris[b.ns]
 			}
 		}

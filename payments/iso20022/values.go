@@ -146,10 +146,12 @@ func (x *codec) putCode(name, v string, max int) {
 func (x *codec) checkCode(name, v string, max int) bool {
 	ok := len(v) <= max && isCode(v)
 	if !ok {
-		x.fail(name, "model.code", "not ASCII letters and digits, or too long")
+		x.fail(name, "model.code", notCode)
 	}
 	return ok
 }
+
+const notCode = "not ASCII letters and digits, or too long"
 
 // fixed is an element that always has the one value, which other is told of otherwise.
 func (x *codec) fixed(name, v, rule, other string) {
@@ -174,10 +176,16 @@ func (x *codec) passOne(name string) {
 
 // choice is an element that holds a code as Cd or a proprietary text as Prtry, never both.
 func (x *codec) choice(name string, code *string, maxCode int, proprietary *string) {
-	if !x.reading && *code != "" && *proprietary != "" {
-		x.fail(name, "model.choice", "both a code and a proprietary text")
+	if x.reading {
+		x.eitherOf(name, code, maxCode, proprietary)
+		return
 	}
-	if x.reading || *code != "" || *proprietary != "" {
+	switch {
+	case *code != "" && *proprietary != "":
+		x.fail(name, "model.choice", "both a code and a proprietary text")
+	case *code != "":
+		x.putCodeIn(name, *code, maxCode)
+	case *proprietary != "":
 		x.eitherOf(name, code, maxCode, proprietary)
 	}
 }
@@ -192,10 +200,25 @@ func (x *codec) eitherOf(name string, code *string, maxCode int, proprietary *st
 
 // onlyCode is an element that holds a code as Cd; a proprietary text is refused.
 func (x *codec) onlyCode(name string, code *string, max int) {
-	if (x.reading || *code != "") && x.begin(name) {
+	if !x.reading {
+		x.putCodeIn(name, *code, max)
+	} else if x.begin(name) {
 		x.code("Cd", code, max)
 		x.end()
 	}
+}
+
+// putCodeIn writes an element that holds a code as Cd.
+func (x *codec) putCodeIn(name, v string, max int) {
+	if v == "" {
+		return
+	}
+	if len(v) > max || !isCode(v) {
+		x.fail(name+"/Cd", "model.code", notCode)
+	}
+	b := append(append(append(x.b, '<'), name...), "><Cd>"...)
+	b = append(append(append(b, v...), "</Cd></"...), name...)
+	x.b = append(b, '>')
 }
 
 // time is a date and time with its zone, or in the zone of the format.
@@ -212,16 +235,12 @@ func (x *codec) time(name string, t *time.Time) {
 	at := *t
 	if zone := x.format.LocalZone; zone != nil {
 		at = at.In(zone)
-	} else if _, offset := at.Zone(); offset%60 != 0 || offset > 14*3600 || offset < -14*3600 {
-		x.fail(name, "model.time", "offset not in whole minutes up to 14 hours")
-		return
-	}
-	if y := at.Year(); y < 1 || y > 9999 {
-		x.fail(name, "model.time", "year beyond 9999")
-		return
 	}
 	x.tag(name)
-	x.b = appendTime(x.b, at, x.format.LocalZone == nil)
+	b, why := appendTime(x.b, at, x.format.LocalZone == nil)
+	if x.b = b; why != "" {
+		x.fail(name, "model.time", why)
+	}
 	x.endTag(name)
 }
 
@@ -257,7 +276,7 @@ func (x *codec) day(name string, v *string) {
 	x.date("Dt", v)
 	if x.reading && x.is("DtTm") {
 		c, _ := x.take("DtTm")
-		if x.timeOf(c); x.fault == nil {
+		if !x.timeOf(c).IsZero() && x.fault == nil {
 			*v = x.plainOf(c)[:len("2006-01-02")]
 		}
 	}
@@ -313,6 +332,9 @@ func (x *codec) requiredAmount(name string, a *payments.Amount) {
 		x.amount(name, a)
 		return
 	}
+	if x.keep && *a == (payments.Amount{}) {
+		return
+	}
 	if !a.Payable() || a.Minor > maxMinor {
 		x.fail(name, "model.amount", "not above zero in a known currency, or over 18 digits")
 		return
@@ -326,6 +348,9 @@ func (x *codec) money(name string, a *payments.Amount) {
 		if c, ok := x.take(name); ok {
 			*a = x.moneyOf(c)
 		}
+		return
+	}
+	if x.keep && *a == (payments.Amount{}) {
 		return
 	}
 	if _, known := a.Currency.Digits(); !known || a.Minor < 0 || a.Minor > maxMinor {
@@ -425,6 +450,9 @@ func (x *codec) optionalBoolean(name string, v **bool) {
 func (x *codec) chargeBearer(v *string) {
 	if x.reading {
 		x.code("ChrgBr", v, 4)
+		return
+	}
+	if x.keep && *v == "" {
 		return
 	}
 	switch *v {

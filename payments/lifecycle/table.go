@@ -64,7 +64,7 @@ var table = []Row{
 	{[]State{Submitting, Submitted, Accepted, Unknown}, OnSettlement, Settled, both, "what the rail profile calls settled, a statement entry, or an investigation's answer", "rail, reconciliation"},
 	{[]State{Submitting, Submitted, Unknown}, OnRejection, Rejected, both, "a negative answer with its ISO reason, or proof that it can never settle; never silence, never \"not found\" alone", "rail"},
 	{[]State{Accepted}, OnLateRejection, Rejected, both, "a negative answer after a positive one, on a rail that allows it; never after ACWP", "rail"},
-	{[]State{Unknown}, OnStillUncertain, Unknown, debtor, "a step of the rail profile's recovery ladder: enquiry, wait, case", "connector"},
+	{[]State{Unknown}, OnStillUncertain, Unknown, debtor, "a step of the rail profile's recovery ladder: enquiry, marked repetition, wait, case", "connector"},
 }
 
 // Table returns the table. The caller may change its copy.

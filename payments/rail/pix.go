@@ -19,7 +19,7 @@ func pix() *Profile {
 		Service:   "00038166",         // the central bank
 
 		HeaderVersion: "head.001.001.01", // built on it, in the message's own namespace
-		Definitions:   []string{MsgStatus, msgPixReturn, MsgTransfer},
+		Definitions:   []string{msgPixRejection, MsgStatus, msgPixReturn, MsgTransfer},
 		form:          pixForm{},
 
 		LocalPrtry:             []string{"MANU", "DICT", "QRDN", "QRES", "INIC", "AUTO", "APDN", "APES"},

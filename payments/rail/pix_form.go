@@ -14,7 +14,7 @@ import (
 // and Document inside. Shapes are those of the central bank's public message catalogue 5.13, described here in our own words.
 type pixForm struct{}
 
-// pixMessages are the messages read and written, by ISO's definition. (camt, admi, pibr and reda messages have no structure here.)
+// pixMessages are the messages read and written, by ISO's definition. (camt, pibr, reda and other admi messages have no structure here.)
 var pixMessages = map[string]struct {
 	name, namespace string
 	structure       *node
@@ -51,7 +51,11 @@ var pixMessages = map[string]struct {
 			RtrRsnInf{Rsn{Cd:BE08|FR01|MD06|SL02} AddtlInf*:text105}
 			OrgnlTxRef{RmtInf?{Ustrd:text140} DbtrAgt{FinInstnId{ClrSysMmbId{MmbId:ispb}}} CdtrAgt{FinInstnId{ClrSysMmbId{MmbId:ispb}}}}
 		}}}}`, pixKinds)},
+	msgPixRejection: {"admi.002.spi.1.5", "https://www.bcb.gov.br/pi/admi.002/1.5", structure(`Envelope{`+pixHeader+` Document{admi.002.001.01{
+		RltdRef{Ref:text35} Rsn{RjctgPtyRsn:text35 RjctnDtTm?:time ErrLctn?:text350 RsnDesc?:text350 AddtlData?:text1000}}}}`, pixKinds)},
 }
+
+const msgPixRejection = iso20022.RejectionV1 // what admi.002.spi.1.5 is built on
 
 const msgPixReturn = "pacs.004.001.10" // what pacs.004.spi.1.5 is built on
 
@@ -85,6 +89,7 @@ var pixKinds = map[string]func(string) bool{
 	"text77":  func(s string) bool { return within(s, 77) },
 	"text105": func(s string) bool { return within(s, 105) },
 	"text140": func(s string) bool { return within(s, 140) },
+	"text350": func(s string) bool { return within(s, 350) }, "text1000": func(s string) bool { return within(s, 1000) },
 }
 
 // within reports whether s has 1 to n characters.
@@ -281,6 +286,30 @@ func (t *pixReader) report(doc iso20022.Element) []byte {
 }
 
 func (pixForm) wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+	if h.MsgDef == msgPixRejection {
+		doc, err := iso20022.Parse(document)
+		if err != nil {
+			return nil, err
+		}
+		body, _ := doc.Root().Child(msgPixRejection)
+		w := pixReader{}
+		w.put("<%s>", msgPixRejection)
+		w.copy(body, "RltdRef")
+		w.put("<Rsn>")
+		w.copy(body, "Rsn", "RjctgPtyRsn")
+		if at, ok := body.Child("Rsn", "RjctnDtTm"); ok {
+			t, err := time.Parse(time.RFC3339Nano, at.Text())
+			if err != nil {
+				return nil, at.Fault("model.time", "no time")
+			}
+			w.put("<RjctnDtTm>%s</RjctnDtTm>", t.UTC().Format(pixTime))
+		}
+		w.copy(body, "Rsn", "ErrLctn")
+		w.copy(body, "Rsn", "RsnDesc")
+		w.copy(body, "Rsn", "AddtlData")
+		w.put("</Rsn></%s>", msgPixRejection)
+		return pixEnvelope(p, h, w.b)
+	}
 	if h.MsgDef != msgPixReturn {
 		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
 	}

@@ -32,6 +32,8 @@ type Message struct {
 	Transfer *iso20022.CreditTransfer // pacs.008
 	Status   *iso20022.StatusReport   // pacs.002
 	Request  *iso20022.StatusRequest  // pacs.028
+	// Rejection is an admi.002, which only the rail sends: it will not act on a message of ours. Decode reads it, Encode does not write it.
+	Rejection *iso20022.Rejection
 
 	bare  bool             // read without a header, so header rules do not apply
 	wire  *opened          // while it is read: what it was read from
@@ -59,8 +61,11 @@ func (m *Message) MsgDef() string {
 	return def
 }
 
-// MessageID returns GrpHdr/MsgId of the document.
+// MessageID returns GrpHdr/MsgId of the document, and the header's id for an admi.002, whose document has none.
 func (m *Message) MessageID() string {
+	if m.Rejection != nil {
+		return m.Header.BizMsgID
+	}
 	switch m.MsgDef() {
 	case MsgTransfer:
 		return m.Transfer.MessageID

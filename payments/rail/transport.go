@@ -22,6 +22,9 @@ type Transport interface {
 type Delivery struct {
 	Seq  uint64
 	Wire []byte
+	// Answers is the id of the sent message that this one answers, where the transport itself says so (the correlation id of a queue);
+	// else it is empty. A refusal of a message that could not be read names its original in no other way.
+	Answers string
 }
 
 // SendError says why Send failed and what is known of the message.

@@ -88,7 +88,7 @@ func (p *Profile) Decode(wire []byte, dir Direction) (*Message, error) {
 	switch {
 	case o.dir != 0 && o.dir != dir:
 		return nil, &RuleError{Rule: "wrapper.namespace", Path: o.wire.Path(), Text: "the wrapper is the one of the other direction"}
-	case o.def != MsgTransfer && o.def != MsgStatus && o.def != MsgRequest:
+	case o.def != MsgTransfer && o.def != MsgStatus && o.def != MsgRequest && (o.def != iso20022.RejectionV1 || dir != FromService):
 		return nil, &RuleError{Rule: p.Name + ".message.type", Path: "Document", Text: "this kind of message is not taken here"}
 	case o.header == nil:
 		return nil, &RuleError{Rule: p.Name + ".header.required", Path: "AppHdr", Text: "the message has no header"}
@@ -111,7 +111,7 @@ func (p *Profile) Decode(wire []byte, dir Direction) (*Message, error) {
 	return m, nil
 }
 
-// decode reads the document of one of the three definitions that have a type.
+// decode reads the document of one of the definitions that have a type.
 func (m *Message) decode(o *opened) (err error) {
 	switch o.def {
 	case MsgTransfer:
@@ -120,6 +120,13 @@ func (m *Message) decode(o *opened) (err error) {
 		m.Status, err = iso20022.DecodeStatusReport(o.document)
 	case MsgRequest:
 		m.Request, err = iso20022.DecodeStatusRequest(o.document)
+	case iso20022.RejectionV1:
+		var tree *iso20022.Tree
+		if m.Rejection, err = iso20022.DecodeRejection(o.document); err == nil {
+			if tree, err = iso20022.Parse(o.document); err == nil {
+				m.other = tree.Root()
+			}
+		}
 	}
 	return err
 }

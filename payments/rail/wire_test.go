@@ -234,7 +234,10 @@ func TestFedNowSamples(t *testing.T) {
 	} else if k := p.Meaning(p.Sender(m), m.Status).Kind; k != Ignored {
 		t.Errorf("ACSC instructed by a participant is %v", k)
 	}
-	if _, err := p.Decode(read("fednow-admi.002-reject.xml"), FromService); len(Faults(err)) != 1 || Faults(err)[0].Rule != "fednow.message.type" {
+	if m, err := p.Decode(read("fednow-admi.002-reject.xml"), FromService); err != nil || m.Rejection == nil || m.Rejection.Reason != "T505" || m.MsgDef() != iso20022.RejectionV1 {
+		t.Errorf("a refusal of a message: %v", err)
+	}
+	if _, err := p.Decode(read("fednow-admi.004-ping.xml"), ToService); len(Faults(err)) != 1 || Faults(err)[0].Rule != "fednow.message.type" {
 		t.Errorf("a message without a type here: %v", err)
 	}
 	header := testMessages(t, p)["transfer"].Header

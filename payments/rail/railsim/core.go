@@ -219,17 +219,17 @@ func (c *core) submit(now time.Time, from int, m *rail.Message, wire []byte) err
 // transfer takes a pacs.008.
 func (c *core) transfer(now time.Time, from int, m *rail.Message, wire []byte, doc Document) error {
 	t := m.Transfer
-	// A marked duplicate is looked up, and is a new payment if it is not known: that is what the mark is for.
-	if c.dedup || m.Header.CpyDplct == "DUPL" {
-		if p := c.find(from, t.MessageID, t.UETR, t.EndToEndID); p != nil && (p.state != stateLost || c.dedup) {
-			c.emit(doc)
-			c.note(event{"duplicate", "pacs.008"})
-			if p.action.Do == "silence" && p.hush.After(now) {
-				return nil
-			}
-			c.repeat(now, p)
+	// A marked duplicate is looked up, and is a new payment if it is not known: that is what the mark is for. A first copy that comes after its
+	// duplicate is looked up too.
+	if p := c.find(from, t.MessageID, t.UETR, t.EndToEndID); p != nil &&
+		(c.dedup || p.state != stateLost && (m.Header.CpyDplct == "DUPL" || p.m.Header.CpyDplct == "DUPL")) {
+		c.emit(doc)
+		c.note(event{"duplicate", "pacs.008"})
+		if p.action.Do == "silence" && p.hush.After(now) {
 			return nil
 		}
+		c.repeat(now, p)
+		return nil
 	}
 	creditor, known := c.set.byID[t.Instructed.ID]
 	if !known {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package iso20022
+
+const raceFactor = 1
