@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type BankFile struct {
 	Rail struct {
 		Profile       string        `yaml:"profile,required"` // fednow, sctinst, rtp or pix
 		URL           string        `yaml:"url,required"`
+		CAFile        string        `yaml:"ca_file"` // authorities that may vouch for the rail; empty: the system's
 		TokenFile     string        `yaml:"token_file,required"`
 		AnswerTimeout time.Duration `yaml:"answer_timeout"` // for tests: replaces the rail's own and scales its other clocks
 	} `yaml:"rail,required"`
@@ -86,6 +88,7 @@ type Bank struct {
 	codes    []connector.Code
 	token    string // of the relay
 	railAuth string
+	railCAs  *x509.CertPool
 }
 
 // ReadBank reads and checks a connector's configuration. Its error is a config.Faults with all that is wrong.
@@ -93,7 +96,7 @@ func ReadBank(path string) (*Bank, error) {
 	b := &Bank{}
 	src := config.Read(path, &b.file)
 	f := &b.file
-	beside(path, &f.Store, &f.Relay.TokenFile, &f.Rail.TokenFile)
+	beside(path, &f.Store, &f.Relay.TokenFile, &f.Rail.TokenFile, &f.Rail.CAFile)
 	fail := func(key string, err error) {
 		if err != nil {
 			src.Faultf(key, "%s", strings.TrimPrefix(err.Error(), "payments: "))
@@ -121,6 +124,14 @@ func ReadBank(path string) (*Bank, error) {
 	if f.Rail.TokenFile != "" {
 		b.railAuth, err = oneSecret(f.Rail.TokenFile)
 		fail("rail.token_file", err)
+	}
+	if f.Rail.CAFile != "" {
+		text, err := os.ReadFile(f.Rail.CAFile)
+		fail("rail.ca_file", err)
+		b.railCAs = x509.NewCertPool()
+		if err == nil && !b.railCAs.AppendCertsFromPEM(text) {
+			src.Faultf("rail.ca_file", "holds no certificate")
+		}
 	}
 	if f.Rail.URL != "" && f.Agent != "" {
 		_, err = rail.DialHTTP(rail.HTTPConfig{BaseURL: f.Rail.URL, Participant: f.Agent, Token: "not used here"})
@@ -296,7 +307,7 @@ func RunConnector(ctx context.Context, b *Bank, o Options) (err error) {
 		return err
 	}
 	defer closing(&err, endpoint.Close)
-	transport, err := rail.DialHTTP(rail.HTTPConfig{BaseURL: f.Rail.URL, Participant: f.Agent, Token: b.railAuth})
+	transport, err := rail.DialHTTP(rail.HTTPConfig{BaseURL: f.Rail.URL, Participant: f.Agent, Token: b.railAuth, RootCAs: b.railCAs})
 	if err != nil {
 		return err
 	}

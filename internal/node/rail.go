@@ -22,7 +22,7 @@ type RailFile struct {
 func ReadRail(path string) (RailFile, error) {
 	var f RailFile
 	src := config.Read(path, &f)
-	beside(path, &f.ArchiveDir, &f.Store)
+	beside(path, &f.ArchiveDir, &f.Store, &f.TLSDir)
 	checkAddresses(src, f.Listen, f.Monitor)
 	var joined interface{ Unwrap() []error }
 	switch err := f.Config.Validate(); {
@@ -62,6 +62,9 @@ func RunRail(ctx context.Context, f RailFile, o Options) error {
 	}
 	var ops net.Listener
 	r := Ready{Part: "rail", URL: "http://" + listener.Addr().String()}
+	if f.TLSDir != "" {
+		r.URL = "https://" + listener.Addr().String()
+	}
 	if f.Monitor != "" {
 		if ops, err = net.Listen("tcp", f.Monitor); err != nil {
 			return errors.Join(err, listener.Close())
