@@ -17,7 +17,7 @@ import (
 	"github.com/parleypay/parley/messaging"
 	"github.com/parleypay/parley/messaging/device"
 	"github.com/parleypay/parley/payments/lifecycle"
-	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 	"github.com/parleypay/parley/sdk"
 )
 
@@ -186,7 +186,7 @@ func TestEcho(t *testing.T) {
 
 // TestCoffee buys one on every rail, in its currency.
 func TestCoffee(t *testing.T) {
-	for _, name := range rail.Names() {
+	for _, name := range rails.Names() {
 		t.Run(name, func(t *testing.T) { buyCoffee(t, world(t, name)) })
 	}
 }

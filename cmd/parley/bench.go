@@ -13,7 +13,7 @@ import (
 
 	"github.com/parleypay/parley/internal/bench"
 	"github.com/parleypay/parley/internal/node"
-	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 func benchCommand(args []string, _ io.Reader, out, errs io.Writer) int {
@@ -27,7 +27,7 @@ func benchCommand(args []string, _ io.Reader, out, errs io.Writer) int {
 	inFlight := fs.Int("in-flight", 64, "pay: payments under way at once; relay: devices that send")
 	payers := fs.Int("payers", 16, "pay: payers' devices that share the payments in flight")
 	profile := fs.String("cpuprofile", "", "write a CPU profile to this `file`, for go tool pprof")
-	railName := fs.String("rail", "fednow", "pay: on which rail: "+strings.Join(rail.Names(), ", "))
+	railName := fs.String("rail", "fednow", "pay: on which rail: "+strings.Join(rails.Names(), ", "))
 	if code := parse(fs, args[1:], errs); code >= 0 {
 		return code
 	}

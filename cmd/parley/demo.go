@@ -10,14 +10,14 @@ import (
 
 	"github.com/parleypay/parley/internal/demo"
 	"github.com/parleypay/parley/internal/node"
-	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 func demoCommand(args []string, in io.Reader, out, errs io.Writer) int {
 	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
 	o := demo.Options{Stdin: in, Stdout: out}
 	fs.StringVar(&o.Scenario, "scenario", "settle", "what happens: "+demo.Scenarios())
-	fs.StringVar(&o.Rail, "rail", "fednow", strings.Join(rail.Names(), ", "))
+	fs.StringVar(&o.Rail, "rail", "fednow", strings.Join(rails.Names(), ", "))
 	fs.StringVar(&o.Out, "out", "", "leave the exact XML, the signed objects and the journals in this `directory`")
 	fs.BoolVar(&o.JSON, "json", false, "print one JSON object per event, the last one with the final status")
 	fs.BoolVar(&o.Interactive, "interactive", false, "you play the payer")

@@ -9,12 +9,12 @@ import (
 	"strings"
 
 	"github.com/parleypay/parley/internal/platform"
-	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 func initCommand(args []string, _ io.Reader, out, errs io.Writer) int {
 	fs := flag.NewFlagSet("init", flag.ContinueOnError)
-	railName := fs.String("rail", "fednow", strings.Join(rail.Names(), ", "))
+	railName := fs.String("rail", "fednow", strings.Join(rails.Names(), ", "))
 	dir := fs.String("dir", "try", "new `directory` for the files")
 	if code := parse(fs, args, errs); code >= 0 {
 		return code

@@ -16,7 +16,7 @@ import (
 	"github.com/parleypay/parley/internal/demo"
 	"github.com/parleypay/parley/internal/shared"
 	"github.com/parleypay/parley/internal/trace"
-	profiles "github.com/parleypay/parley/payments/rail"
+	profiles "github.com/parleypay/parley/payments/rail/rails"
 )
 
 // TestMain lets the test binary be the parley program: the demo starts its parts by calling itself.

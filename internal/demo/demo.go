@@ -27,7 +27,7 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/lifecycle"
-	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 	"github.com/parleypay/parley/payments/rail/railsim"
 	"github.com/parleypay/parley/sdk"
 	"github.com/parleypay/parley/sdk/bot"
@@ -102,7 +102,7 @@ func Run(ctx context.Context, o Options) (result Result, err error) {
 		ctx, cancel = context.WithTimeout(ctx, limit)
 		defer cancel()
 	}
-	profile, err := rail.Lookup(o.Rail)
+	profile, err := rails.Lookup(o.Rail)
 	if err != nil {
 		return Result{}, err
 	}

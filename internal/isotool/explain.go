@@ -9,6 +9,7 @@ import (
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/iso20022/codes"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // explanation is everything that is known of one word: a code, a status, a rule, a message definition or an element's name.
@@ -103,7 +104,7 @@ func explainWord(word string) *explanation {
 	}
 	slices.SortStableFunc(x.Rails, func(a, b aboutReply) int { return strings.Compare(a.From, b.From) * -1 })
 	slices.SortStableFunc(x.Rails, func(a, b aboutReply) int {
-		return slices.Index(rail.Names(), a.Rail) - slices.Index(rail.Names(), b.Rail)
+		return slices.Index(rails.Names(), a.Rail) - slices.Index(rails.Names(), b.Rail)
 	})
 	if text, known := elementName(word); known && x.Message == nil && x.Rule == nil {
 		x.Element = text
@@ -118,8 +119,8 @@ func explainWord(word string) *explanation {
 // everyRail iterates over the profiles.
 func everyRail() func(yield func(*rail.Profile) bool) {
 	return func(yield func(*rail.Profile) bool) {
-		for _, name := range rail.Names() {
-			if p, err := rail.Lookup(name); err == nil && !yield(p) {
+		for _, name := range rails.Names() {
+			if p, err := rails.Lookup(name); err == nil && !yield(p) {
 				return
 			}
 		}

@@ -31,8 +31,10 @@ type subcommand struct {
 func subcommands() []subcommand {
 	return []subcommand{
 		{"validate", "[flags] FILE|DIR|-...", "check messages against ISO's schemas, or all that a rail demands", validate},
+		{"inspect", "[flags] FILE|DIR|-...", "what a message says: who pays whom, how much, and what became of it", inspect},
 		{"explain", "CODE...", "what a code, a status, a rule, a message or an element means", explain},
 		{"diff", "[flags] FILE FILE", "the difference of two messages by meaning, not by bytes", diff},
+		{"status", "[flags] FILE|DIR|-...", "join the messages of each payment into its timeline, with what to do next", status},
 	}
 }
 

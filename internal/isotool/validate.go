@@ -9,6 +9,7 @@ import (
 
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // mostErrors bounds what is reported of one file.
@@ -39,7 +40,7 @@ const unreadable = "file.unreadable"
 
 func validate(args []string, in io.Reader, out, errs io.Writer) int {
 	fs := flags("validate")
-	profileName := fs.String("profile", "none", "judge by all that a `rail` demands: "+strings.Join(rail.Names(), ", ")+"; none: by ISO's schemas alone")
+	profileName := fs.String("profile", "none", "judge by all that a `rail` demands: "+strings.Join(rails.Names(), ", ")+"; none: by ISO's schemas alone")
 	var without list
 	fs.Var(&without, "without", "switch off a `rule` of the profile, such as fednow.aba.checksum; may be repeated")
 	asJSON := fs.Bool("json", false, "one JSON object per file and line")
@@ -51,7 +52,7 @@ func validate(args []string, in io.Reader, out, errs io.Writer) int {
 	var profile *rail.Profile
 	if *profileName != "none" {
 		var err error
-		if profile, err = rail.Lookup(*profileName); err == nil {
+		if profile, err = rails.Lookup(*profileName); err == nil {
 			_, err = profile.Without(without...)
 		}
 		if err != nil {

@@ -28,6 +28,7 @@ import (
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 	"github.com/parleypay/parley/sdk"
 )
 
@@ -118,7 +119,7 @@ func ReadBank(path string) (*Bank, error) {
 		fail("relay.token_file", err)
 	}
 	if f.Rail.Profile != "" {
-		b.profile, err = rail.Lookup(f.Rail.Profile)
+		b.profile, err = rails.Lookup(f.Rail.Profile)
 		fail("rail.profile", err)
 	}
 	if f.Rail.TokenFile != "" {

@@ -19,7 +19,7 @@ import (
 	"github.com/parleypay/parley/messaging/device"
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/lifecycle"
-	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 	"github.com/parleypay/parley/sdk"
 )
 
@@ -91,7 +91,7 @@ func background(t *testing.T, c *sdk.Client) {
 // TestNothingLeaks makes a payment with telling names in every place that can hold one, and then looks for them, for account numbers
 // and for secrets everywhere but in the banks' own stores: in the relay's files, in every monitor, in every log line and every event.
 func TestNothingLeaks(t *testing.T) {
-	for _, name := range rail.Names() {
+	for _, name := range rails.Names() {
 		t.Run(name, func(t *testing.T) { nothingLeaks(t, name) })
 	}
 }
@@ -236,12 +236,12 @@ func nothingLeaks(t *testing.T, railName string) {
 
 // TestWorlds checks that every name and number of every rail's world is right by its own check digits, and is of the rail's kind.
 func TestWorlds(t *testing.T) {
-	for _, name := range rail.Names() {
+	for _, name := range rails.Names() {
 		w, err := NewWorld(name, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
-		profile, err := rail.Lookup(name)
+		profile, err := rails.Lookup(name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/intent"
-	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // Actors' names in trace events and the names of their files.
@@ -71,9 +71,9 @@ func NewWorld(railName string, payers int) (World, error) {
 			Other: Customer{"20000000", "52998224725C700800A4000", "Another Customer"}, Nobody: Customer{"20000000", "11144477735C999000A4000", ""}},
 	}[railName]
 	if !ok {
-		return World{}, fmt.Errorf("there is no rail %q; there are: %s", railName, strings.Join(rail.Names(), ", "))
+		return World{}, fmt.Errorf("there is no rail %q; there are: %s", railName, strings.Join(rails.Names(), ", "))
 	}
-	profile, err := rail.Lookup(railName)
+	profile, err := rails.Lookup(railName)
 	if err != nil {
 		return World{}, err
 	}

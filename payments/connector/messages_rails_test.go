@@ -11,6 +11,7 @@ import (
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/lifecycle"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // domestic are the rails whose identifiers are not SEPA's: what a payment is called there, and a payment of each.
@@ -19,9 +20,9 @@ var domestic = map[string]struct {
 	debtor, creditor Party
 	currency         payments.Currency
 }{
-	"rtp": {must(rail.Lookup("rtp")), Party{Name: debtor.Name, Account: must(payments.ParseAccount("123456789012")), Agent: "021040078"},
+	"rtp": {must(rails.Lookup("rtp")), Party{Name: debtor.Name, Account: must(payments.ParseAccount("123456789012")), Agent: "021040078"},
 		Party{Name: creditor.Name, Account: must(payments.ParseAccount("987654321000")), Agent: "091000019"}, "USD"},
-	"pix": {must(rail.Lookup("pix")), Party{Name: debtor.Name, Account: must(payments.ParseAccount("12345678909C500000A3000")), Agent: "99999010"},
+	"pix": {must(rails.Lookup("pix")), Party{Name: debtor.Name, Account: must(payments.ParseAccount("12345678909C500000A3000")), Agent: "99999010"},
 		Party{Name: creditor.Name, Account: must(payments.ParseAccount("11222333000181C600000A4000")), Agent: "20000000"}, "BRL"},
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/lifecycle"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 func sepaPayment() Payment {
@@ -19,7 +20,7 @@ func sepaPayment() Payment {
 }
 
 func sepaMessages() railMessages {
-	return railMessages{must(rail.Lookup("sctinst")), "PAYRDEF0XXX"}
+	return railMessages{must(rails.Lookup("sctinst")), "PAYRDEF0XXX"}
 }
 
 // The same payment gives the same bytes, and they say what was signed.

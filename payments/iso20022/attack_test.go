@@ -228,6 +228,10 @@ func TestAttackTable(t *testing.T) {
 			}
 		}
 		for name, read := range readers {
+			if underRace {
+				read(doc) // costs say nothing there
+				continue
+			}
 			limit := 100 * time.Millisecond
 			if name == "Check of a file" || name == "StatementReader" {
 				limit += time.Duration(len(doc)) * time.Second / (64 << 20)
@@ -235,11 +239,11 @@ func TestAttackTable(t *testing.T) {
 			took, used := time.Duration(1<<62), uint64(1<<62)
 			for range 4 { // the machine does other things too
 				t, u := cost(read, doc)
-				if took, used = min(took, t), min(used, u); took < limit/raceFactor && used < most {
+				if took, used = min(took, t), min(used, u); took < limit && used < most {
 					break
 				}
 			}
-			if took > limit*raceFactor {
+			if took > limit {
 				t.Errorf("%s: %s takes %v", a.name, name, took)
 			}
 			if used > most && streams[name] {
@@ -311,7 +315,7 @@ func cost(read func([]byte) error, doc []byte) (time.Duration, uint64) {
 
 // Whatever a document has much of, four times as much takes about four times as long, and not sixteen times, where limits do not end it before: no reader is quadratic.
 func TestAttacksAreLinear(t *testing.T) {
-	if testing.Short() {
+	if testing.Short() || underRace {
 		t.Skip("measures times")
 	}
 	in := inTransfer(t)

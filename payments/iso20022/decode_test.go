@@ -1,14 +1,17 @@
 package iso20022
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/parleypay/parley/payments"
+	"pgregory.net/rapid"
 )
 
 // edit returns a document with the one occurrence of old replaced.
@@ -379,6 +382,89 @@ func TestNoFloats(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever amount ISO 20022 allows (18 digits, of them at most 5 decimals, in every currency) is written as these digits, read as the same,
+// and added up exactly; a text with any other number of decimals is refused by the decoder of payments, and read exactly in a statement or
+// not at all. What is exact is decided by integers of any length.
+func TestAmountRange(t *testing.T) {
+	var currencies []payments.Currency
+	for _, c := range payments.Currencies() {
+		if _, current := c.Code.Digits(); current {
+			currencies = append(currencies, c.Code)
+		}
+	}
+	if len(currencies) < 150 {
+		t.Fatalf("%d currencies", len(currencies))
+	}
+	boundaries := []int64{1, 9, 10, 99, 100, 999, 1000, 9_999, 10_000, 99_999, 100_000, 999_999, 1_000_000, 1<<31 - 1, 1 << 31, 1<<53 - 1, 1 << 53, 1<<53 + 1, maxMinor - 1, maxMinor}
+	minor := rapid.OneOf(rapid.Int64Range(1, maxMinor), rapid.SampledFrom(boundaries))
+	m := fednowTransfer
+	var sum total
+	want := new(big.Rat)
+	check := func(t fataler, a payments.Amount) {
+		digits, _ := a.Currency.Digits()
+		text := fmt.Sprintf("%0*d", digits+1, a.Minor)
+		if digits > 0 {
+			text = text[:len(text)-digits] + "." + text[len(text)-digits:]
+		}
+		m.Amount = a
+		b, err := m.Append(nil)
+		if err != nil || !bytes.Contains(b, []byte(`<IntrBkSttlmAmt Ccy="`+string(a.Currency)+`">`+text+`</IntrBkSttlmAmt>`)) {
+			t.Fatalf("%s %s: %v\n%s", a.Currency, text, err, b)
+		}
+		got, err := DecodeCreditTransfer(b)
+		if err != nil || got.Amount != a {
+			t.Fatalf("%s %s is read as %v, %v", a.Currency, text, got, err)
+		}
+		if v, ok := exactAmount(text, a.Currency); !ok || v != a {
+			t.Fatalf("%s %s in a statement is %v", a.Currency, text, v)
+		}
+		if r, ok := new(big.Rat).SetString(text); !ok || sum.whole > maxMinor/2 {
+			sum, want = total{}, new(big.Rat)
+		} else {
+			sum.add(a)
+			if want.Add(want, r); sum.text() != "" {
+				if got, _ := new(big.Rat).SetString(sum.text()); got == nil || got.Cmp(want) != 0 {
+					t.Fatalf("the sum is %s, want %s", sum.text(), want.FloatString(5))
+				}
+			}
+		}
+	}
+	for _, c := range currencies {
+		for _, minor := range boundaries {
+			check(t, payments.Amount{Minor: minor, Currency: c})
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		check(t, payments.Amount{Minor: minor.Draw(t, "minor"), Currency: rapid.SampledFrom(currencies).Draw(t, "currency")})
+	})
+	rapid.Check(t, func(t *rapid.T) { // any text
+		c := rapid.SampledFrom(currencies).Draw(t, "currency")
+		whole := rapid.StringMatching(`0|[1-9][0-9]{0,17}|0[0-9]{0,3}`).Draw(t, "whole")
+		fraction := rapid.StringMatching(`(\.[0-9]{1,6})?`).Draw(t, "fraction")
+		m.Amount = payments.Amount{Minor: 1, Currency: c}
+		doc, err := m.Append(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := m.Amount.Text() + "</IntrBkSttlmAmt>"
+		doc = bytes.Replace(doc, []byte(old), []byte(whole+fraction+"</IntrBkSttlmAmt>"), 1)
+		digits, _ := c.Digits()
+		plain := (whole == "0" || whole[0] != '0') && len(strings.TrimPrefix(fraction, ".")) == digits
+		r, _ := new(big.Rat).SetString(whole + fraction)
+		minor := new(big.Rat).Mul(r, new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(digits)), nil)))
+		payable := plain && minor.Sign() > 0 && minor.Num().Cmp(big.NewInt(maxMinor)) <= 0
+		got, err := DecodeCreditTransfer(doc)
+		if (err == nil) != payable || err == nil && big.NewInt(got.Amount.Minor).Cmp(minor.Num()) != 0 {
+			t.Fatalf("%s %s%s: %v, %v", c, whole, fraction, got, err)
+		}
+		v, ok := exactAmount(whole+fraction, c)
+		fits := minor.IsInt() && minor.Num().Cmp(big.NewInt(maxMinor)) <= 0
+		if ok != fits || ok && big.NewInt(v.Minor).Cmp(minor.Num()) != 0 {
+			t.Fatalf("%s %s%s in a statement: %v, %t", c, whole, fraction, v, ok)
+		}
+	})
 }
 
 // The whole range of amounts survives, digit by digit.

@@ -2,4 +2,4 @@
 
 package iso20022
 
-const raceFactor = 1
+const underRace = false

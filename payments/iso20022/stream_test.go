@@ -284,3 +284,44 @@ func BenchmarkCheckStatement(b *testing.B) {
 		}
 	}
 }
+
+// A statement in a wrapper may end anywhere, with whatever window: after the first octet of a tag, between elements, with nothing of the
+// element in hand yet. It is a fault then, and never more.
+func TestWrappedAndCutOff(t *testing.T) {
+	var b bytes.Buffer
+	if err := camt053(&b, 2, func(int) bool { return false }); err != nil {
+		t.Fatal(err)
+	}
+	_, document, ok := bytes.Cut(b.Bytes(), []byte("?>"))
+	if !ok {
+		document = b.Bytes()
+	}
+	wire := slices.Concat([]byte(`<?xml version="1.0"?><w:Out xmlns:w="urn:w"> <w:In><w:Empty/> `), bytes.TrimSpace(document), []byte("\r\n<w:More> </w:More></w:In></w:Out>\n"))
+	r := rand.New(rand.NewPCG(6, 53))
+	for n := 0; n <= len(wire); n++ {
+		for _, window := range []int{0, 1, 64, 700} {
+			s := newStream(&crumbs{wire[:n], r}, FileLimits, nil)
+			s.window, s.v.wrapped = window, true
+			report, err := s.report()
+			if err != nil || (len(report.Faults) == 0) != (n >= len(wire)-1) { // without the line feed it is whole
+				t.Fatalf("%d octets, window %d: %v, %v", n, window, report, err)
+			}
+		}
+		entries := 0
+		sr := NewStatementReader(&crumbs{wire[:n], r})
+		for {
+			st, err := sr.Next()
+			if err != nil {
+				if whole := n >= len(wire)-1; (err == io.EOF) != whole || whole && entries != 2 {
+					t.Fatalf("%d octets: %v after %d entries", n, err, entries)
+				}
+				break
+			}
+			for _, err := range st.Entries() {
+				if err == nil {
+					entries++
+				}
+			}
+		}
+	}
+}

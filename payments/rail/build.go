@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/parleypay/parley/payments"
@@ -55,8 +56,8 @@ func (p *Profile) MessageID(participant payments.AgentID, now time.Time, suffix 
 		}
 	}
 	day := p.Zone.In(now)
-	if p.ids.message != nil {
-		return p.ids.message(participant, day, suffix), nil
+	if p.IDs.Message != nil {
+		return p.IDs.Message(participant, day, suffix), nil
 	}
 	id := string(participant)
 	if participant.IsBIC() {
@@ -75,8 +76,8 @@ func (p *Profile) time(t time.Time) time.Time {
 
 // NewHeader returns the header of a message of that definition and id.
 func (p *Profile) NewHeader(from, to payments.AgentID, msgDef, id string, now time.Time) iso20022.Header {
-	if p.ids.header != nil {
-		id = p.ids.header(id)
+	if p.IDs.Header != nil {
+		id = p.IDs.Header(id)
 	}
 	return iso20022.Header{
 		Version: p.HeaderVersion, From: from, To: to, BizMsgID: id, MsgDef: msgDef,
@@ -117,7 +118,7 @@ func (p *Profile) NewTransfer(in TransferInput) (*Message, error) {
 	if in.Category == "" && len(p.Categories) > 0 {
 		t.CategoryPrtry = p.Categories[0]
 	}
-	if len(p.Purposes) > 0 && !contains(p.Purposes, t.Purpose) {
+	if len(p.Purposes) > 0 && !slices.Contains(p.Purposes, t.Purpose) {
 		t.Purpose = p.Purposes[0]
 	}
 	if p.TransactionIDRequired {
@@ -138,8 +139,8 @@ func (p *Profile) NewTransfer(in TransferInput) (*Message, error) {
 	if p.NoCreditorName {
 		t.Creditor.Name = payments.Name{}
 	}
-	if p.ids.transfer != nil {
-		p.ids.transfer(t, &in, p.Zone.In(now))
+	if p.IDs.Transfer != nil {
+		p.IDs.Transfer(t, &in, p.Zone.In(now))
 	}
 	t.Remittance, _ = p.Text(t.Remittance)
 	m := &Message{Header: p.NewHeader(in.Participant, p.Service, MsgTransfer, id, now), Transfer: t}
@@ -239,8 +240,8 @@ func (p *Profile) NewEnquiry(orig *iso20022.CreditTransfer, participant payments
 	if now.Before(orig.Created.Add(p.AnswerTimeout)) {
 		return nil, errors.New("rail: no enquiry before the payment's deadline")
 	}
-	if p.enquiryDays > 0 {
-		first := now.UTC().AddDate(0, 0, 1-p.enquiryDays).Truncate(24 * time.Hour)
+	if p.EnquiryDays > 0 {
+		first := now.UTC().AddDate(0, 0, 1-p.EnquiryDays).Truncate(24 * time.Hour)
 		if orig.Created.UTC().Before(first) {
 			return nil, ErrTooOld
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // One payment as two rails want it. What a rail would refuse is never encoded, and the error names the rule and the place.
@@ -20,7 +21,7 @@ func ExampleProfile_Encode() {
 		{"fednow", "021040078", "091000019", "100200300", "400500600"},
 		{"sctinst", "PAYRDEF0XXX", "SHOPFRP0XXX", "DE89370400440532013000", "FR1420041010050500013M02606"},
 	} {
-		p, err := rail.Lookup(r.rail)
+		p, err := rails.Lookup(r.rail)
 		check(err)
 		for _, minor := range []int64{450, 0} {
 			m, err := p.NewTransfer(rail.TransferInput{
@@ -51,8 +52,8 @@ func ExampleProfile_Encode() {
 
 // An answer means something only together with who gives it.
 func ExampleProfile_Meaning() {
-	for _, name := range rail.Names() {
-		p, err := rail.Lookup(name)
+	for _, name := range rails.Names() {
+		p, err := rails.Lookup(name)
 		check(err)
 		answer := &iso20022.StatusReport{Status: p.AnswerYes()}
 		fmt.Println(name, answer.Status, "from the payee's bank means", p.Meaning(rail.Participant, answer).Kind, "and from the rail", p.Meaning(rail.Service, answer).Kind)

@@ -1,57 +1,61 @@
 package rail
 
 import (
-	"bytes"
+	"errors"
 	"slices"
 	"strings"
 
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail/internal/xmltext"
 )
 
-// form is how a rail's wire differs from ISO 20022: it translates a whole message to ISO's elements and back. Values are carried over as
-// they stand, so that the decoders see what came.
-type form interface {
-	// open reads a wire message. The error is a *iso20022.Fault, or RuleErrors of the rail's own structure.
-	open(p *Profile, wire []byte) (*opened, error)
-	// write returns the wire message.
-	write(p *Profile, m *Message) ([]byte, error)
-	// wrap puts a header and a Document of a definition without a model into the rail's wrapper.
-	wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, error)
+// Form is how a rail's wire differs from ISO 20022: it translates a whole message to ISO's elements and back. Values are carried over as
+// they stand, so that the decoders see what came. A rail whose wire is an Envelope with AppHdr and Document needs none. Its methods may
+// be called by several goroutines.
+type Form interface {
+	// Open reads a wire message of at most p.SizeMaxBytes. It bounds what it reads with iso20022.Limits before it looks inside. The error
+	// is a *iso20022.Fault, or RuleErrors of the rail's own structure; what a rule of the profile judges goes into Parts.Faults.
+	Open(p *Profile, wire []byte) (*Parts, error)
+	// Write returns the wire message. It refuses what has no place on the wire, and never leaves it out.
+	Write(p *Profile, m *Message) ([]byte, error)
+	// Wrap puts a header and a Document of a definition without a model into the rail's wrapper.
+	Wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, error)
 }
 
-// opened is a wire message taken apart.
-type opened struct {
-	def      string           // ISO's message definition
-	dir      Direction        // if the wrapper tells
-	header   []byte           // the AppHdr in ISO's form; nil if there is none
-	document []byte           // the Document in ISO's form
-	wire     iso20022.Element // root of the wire message
-	// headerAt and documentAt are the elements of the wire that header and document were made of.
-	headerAt, documentAt iso20022.Element
-	// same says that header and document are parts of the wire, or copies that differ in their root's declarations only.
-	same   bool
-	faults RuleErrors // of the translation, by rules of the profile
+// Parts is a wire message taken apart.
+type Parts struct {
+	Definition string           // ISO's message definition
+	Direction  Direction        // if the wrapper tells, else the zero Direction
+	Header     []byte           // the AppHdr in ISO's form; nil if there is none
+	Document   []byte           // the Document in ISO's form
+	Wire       iso20022.Element // root of the wire message
+	// HeaderAt and DocumentAt are the elements of the wire that Header and Document were made of.
+	HeaderAt, DocumentAt iso20022.Element
+	// Same says that Header and Document are parts of the wire, or copies that differ in their root's declarations only: places in
+	// them are then places in the wire.
+	Same   bool
+	Faults RuleErrors // of the translation, by rules of the profile; see Profile.Fault
 }
 
 // isoForm is ISO 20022 as it is: an envelope with AppHdr and Document, or either alone.
 type isoForm struct{}
 
-func (isoForm) open(p *Profile, wire []byte) (*opened, error) {
+func (isoForm) Open(p *Profile, wire []byte) (*Parts, error) {
 	limits := iso20022.Limits{SizeBytes: int64(p.SizeMaxBytes)}
 	tree, err := limits.Parse(wire)
 	if err != nil {
 		return nil, err
 	}
 	root := tree.Root()
-	o := &opened{wire: root, same: true}
+	o := &Parts{Wire: root, Same: true}
 	inner := root
 	if root.Name() != "Document" || root.Definition() == "" {
 		var env Envelope
 		switch {
 		case root.Namespace() == p.Out.Namespace && p.In.Namespace != p.Out.Namespace:
-			env, o.dir = p.Out, FromService
+			env, o.Direction = p.Out, FromService
 		case root.Namespace() == p.In.Namespace && p.In.Namespace != p.Out.Namespace:
-			env, o.dir = p.In, ToService
+			env, o.Direction = p.In, ToService
 		default:
 			env = p.In
 		}
@@ -63,7 +67,7 @@ func (isoForm) open(p *Profile, wire []byte) (*opened, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.header, o.document = parts.Header, parts.Document
+		o.Header, o.Document = parts.Header, parts.Document
 		for range len(path) - 1 {
 			for inner = range inner.Children() {
 				break
@@ -71,47 +75,51 @@ func (isoForm) open(p *Profile, wire []byte) (*opened, error) {
 		}
 		for e := range inner.Children() {
 			if e.Name() == "AppHdr" {
-				o.headerAt = e
+				o.HeaderAt = e
 			} else {
-				o.documentAt = e
+				o.DocumentAt = e
 			}
 		}
-		o.def = o.documentAt.Definition()
-		if len(env.Elements) > 0 && !slices.Contains(env.Elements[o.def], parts.Name) {
+		o.Definition = o.DocumentAt.Definition()
+		if len(env.Elements) > 0 && !slices.Contains(env.Elements[o.Definition], parts.Name) {
 			return nil, inner.Fault("wrapper.element", "the wrapper's element is not the one of the document inside")
 		}
 		return o, nil
 	}
-	o.document, o.documentAt, o.def = wire, root, root.Definition()
+	o.Document, o.DocumentAt, o.Definition = wire, root, root.Definition()
 	return o, nil
 }
 
-func (isoForm) write(p *Profile, m *Message) ([]byte, error) {
-	doc, err := appendDocument(nil, m)
+func (isoForm) Write(p *Profile, m *Message) ([]byte, error) {
+	doc, err := m.AppendDocument(nil)
 	if err != nil {
 		return nil, err
 	}
-	return isoForm{}.wrap(p, &m.Header, doc)
+	return isoForm{}.Wrap(p, &m.Header, doc)
 }
 
-func appendDocument(dst []byte, m *Message) ([]byte, error) {
+// AppendDocument appends the Document of m as ISO writes it: canonical, without a declaration. It fails for a message without exactly one
+// document of a type.
+func (m *Message) AppendDocument(dst []byte) ([]byte, error) {
 	switch {
 	case m.Transfer != nil:
 		return m.Transfer.Append(dst)
 	case m.Status != nil:
 		return m.Status.Append(dst)
+	case m.Request != nil:
+		return m.Request.Append(dst)
 	}
-	return m.Request.Append(dst)
+	return nil, errors.New("rail: encode: a kind of message that has no type here")
 }
 
-func (isoForm) wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+func (isoForm) Wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, error) {
 	env := p.In
 	if h.From == p.Service {
 		env = p.Out
 	}
 	path := env.wrapper(h.MsgDef)
 	b := make([]byte, 0, len(document)+2048)
-	b = append(b, xmlDeclaration...)
+	b = append(b, xmltext.Declaration...)
 	for i, name := range path {
 		b = append(b, '<')
 		b = append(b, name...)
@@ -135,34 +143,12 @@ func (isoForm) wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, er
 	return b, nil
 }
 
-// inner returns what stands between the tags of e, as it stands.
-func inner(e iso20022.Element) []byte {
-	b := e.Bytes()
-	quote := byte(0)
-	for i, c := range b {
-		switch {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'':
-			quote = c
-		case c == '>':
-			if b[i-1] == '/' {
-				return nil
-			}
-			return b[i+1 : bytes.LastIndex(b, []byte("</"))]
-		}
-	}
-	return nil
-}
-
 // at finds the place in the wire of a path of names that begins with Document or AppHdr: the first element of these names.
-func (o *opened) at(path string) (line, col int) {
+func (o *Parts) at(path string) (line, col int) {
 	names := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	e := o.documentAt
+	e := o.DocumentAt
 	if names[0] == "AppHdr" {
-		e = o.headerAt
+		e = o.HeaderAt
 	}
 	if e.IsZero() {
 		return 0, 0

@@ -52,45 +52,8 @@ type Meaning struct {
 	Reason string // Rsn/Cd or Rsn/Prtry as it came
 }
 
-type meaningKey struct {
-	from   Sender
-	status string
-}
-
-// The tables of rails.md, section 2: the same code has another force on each rail and from each sender. What is not in a table is
-// Ignored. RJCT with the profile's not-found reason is NotFound.
-var fednowMeanings = map[meaningKey]Kind{
-	{Service, "ACSC"}: Settled, // only the service says it
-	{Service, "ACCC"}: SettledCredited,
-	{Service, "ACWP"}: SettledPending,
-	{Service, "BLCK"}: Blocked,
-	{Service, "ACTC"}: Accepted, // a technical receipt: wait
-	{Service, "PDNG"}: Accepted,
-	{Service, "RCVD"}: Waiting,
-	{Service, "RJCT"}: Rejected,
-
-	{Participant, "ACTC"}: Accepted,
-	{Participant, "ACWP"}: Accepted,
-	{Participant, "ACCC"}: Accepted,
-	{Participant, "PDNG"}: Accepted,
-	{Participant, "RJCT"}: Rejected,
-}
-
-var sctinstMeanings = map[meaningKey]Kind{
-	{Service, "ACCP"}: Settled, // the clearing mechanism's confirmation
-	{Service, "ACSC"}: Settled,
-	{Service, "ACCC"}: SettledCredited,
-	{Service, "ACWP"}: SettledPending,
-	{Service, "BLCK"}: Blocked,
-	{Service, "ACSP"}: Accepted,
-	{Service, "PDNG"}: Accepted,
-	{Service, "ACTC"}: Waiting,
-	{Service, "RCVD"}: Waiting,
-	{Service, "RJCT"}: Rejected,
-
-	{Participant, "ACCP"}: Accepted, // the creditor's bank's yes; settled when the mechanism says so
-	{Participant, "RJCT"}: Rejected,
-}
+// Answers maps a status to what it means, by who says it.
+type Answers map[Sender]map[string]Kind
 
 // Meaning says what a status report from that sender means on this rail.
 func (p *Profile) Meaning(from Sender, r *iso20022.StatusReport) Meaning {
@@ -98,7 +61,7 @@ func (p *Profile) Meaning(from Sender, r *iso20022.StatusReport) Meaning {
 	if m.Reason == "" {
 		m.Reason = r.ReasonPrtry
 	}
-	m.Kind = p.meanings[meaningKey{from, r.Status}]
+	m.Kind = p.Answers[from][r.Status]
 	if m.Kind == Rejected && from == Service && p.Codes.NotFound != "" && m.Reason == p.Codes.NotFound {
 		m.Kind = NotFound
 	}
@@ -108,10 +71,8 @@ func (p *Profile) Meaning(from Sender, r *iso20022.StatusReport) Meaning {
 // Meanings returns what each status means on this rail, by sender, sorted by status. It is for documents; Meaning decides.
 func (p *Profile) Meanings(from Sender) []Meaning {
 	var all []Meaning
-	for key, kind := range p.meanings {
-		if key.from == from {
-			all = append(all, Meaning{Kind: kind, Status: key.status})
-		}
+	for status, kind := range p.Answers[from] {
+		all = append(all, Meaning{Kind: kind, Status: status})
 	}
 	slices.SortFunc(all, func(a, b Meaning) int { return strings.Compare(a.Status, b.Status) })
 	return all

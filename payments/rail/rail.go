@@ -9,7 +9,6 @@ package rail
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/parleypay/parley/payments"
@@ -35,9 +34,9 @@ type Message struct {
 	// Rejection is an admi.002, which only the rail sends: it will not act on a message of ours. Decode reads it, Encode does not write it.
 	Rejection *iso20022.Rejection
 
-	bare  bool             // read without a header, so header rules do not apply
-	wire  *opened          // while it is read: what it was read from
-	other iso20022.Element // of Check: the Document of any further definition
+	bare bool             // read without a header, so header rules do not apply
+	wire *Parts           // while it is read: what it was read from
+	tree iso20022.Element // of Check: the Document of any further definition
 }
 
 // MsgDef returns the message definition of the document, or "" unless there is exactly one.
@@ -52,8 +51,8 @@ func (m *Message) MsgDef() string {
 	if m.Request != nil {
 		def, n = MsgRequest, n+1
 	}
-	if !m.other.IsZero() {
-		def, n = m.other.Definition(), n+1
+	if !m.tree.IsZero() {
+		def, n = m.tree.Definition(), n+1
 	}
 	if n != 1 {
 		return ""
@@ -74,8 +73,8 @@ func (m *Message) MessageID() string {
 	case MsgRequest:
 		return m.Request.MessageID
 	}
-	if !m.other.IsZero() {
-		for body := range m.other.Children() {
+	if !m.tree.IsZero() {
+		for body := range m.tree.Children() {
 			for _, path := range [][]string{{"GrpHdr", "MsgId"}, {"Assgnmt", "Id"}, {"MsgHdr", "MsgId"}} {
 				if id := body.Value(path...); id != "" {
 					return id
@@ -85,6 +84,9 @@ func (m *Message) MessageID() string {
 	}
 	return ""
 }
+
+// Tree returns the Document of a definition that has no type here, as Profile.Check hands it to the rules; zero for all others.
+func (m *Message) Tree() iso20022.Element { return m.tree }
 
 // Direction says which way a message travels. The zero Direction is none.
 type Direction uint8
@@ -105,10 +107,10 @@ func (d Direction) String() string {
 	return "no direction"
 }
 
-// Profile is one rail as data. A *Profile is never changed once made, so it may be used by many goroutines; the With methods return
-// changed copies.
+// Profile is one rail as data. New checks it; the rails of this module are packages of their own below this one, found by name in
+// package rails. A *Profile is not changed once made, so it may be used by many goroutines; the With methods return changed copies.
 type Profile struct {
-	Name      string            // "fednow", "sctinst", "rtp", "pix"
+	Name      string            // lower-case letters and digits: "fednow"
 	Title     string            // for people: "FedNow"
 	Currency  payments.Currency // the only currency the rail settles in
 	AmountMax int64             // largest payment, minor units
@@ -118,8 +120,9 @@ type Profile struct {
 	Registry      string // MktPrctc/Regy, empty if the rail has none
 	PracticeID    string // MktPrctc/Id
 	In, Out       Envelope
-	Definitions   []string // every message definition that travels on the rail, by ISO's names
-	form          form     // how the wire differs from ISO 20022; nil if not
+	Definitions   []string          // every message definition that travels on the rail, by ISO's names
+	OwnNames      map[string]string // the rail's own names of these, on a rail whose documents belong to no ISO namespace; else nil
+	Form          Form              // how the wire differs from ISO 20022; nil if it does not
 
 	ClrSysCode, ClrSysPrtr string   // SttlmInf/ClrSys, one of the two, or neither
 	AgentSystem            string   // ClrSysMmbId/ClrSysId/Cd of agents; empty where agents are BICs or have no system
@@ -149,10 +152,14 @@ type Profile struct {
 	TimeResolution         time.Duration
 	Zone                   Zone // of settlement dates and of days in message ids
 	SizeMaxBytes           int  // largest wire message read
-	enquiryDays            int  // enquiries only about payments of this many calendar days (UTC), 0 is any
-	meanings               map[meaningKey]Kind
-	text                   func(string) (string, []payments.TextChange) // maps a text to the rail's characters
-	ids                    identifiers
+	EnquiryDays            int  // enquiries only about payments of this many calendar days (UTC), 0 is any
+	// Answers says what a status means, by who says it: the same code has another force on each rail and from each sender. What it does
+	// not hold changes nothing; RJCT with Codes.NotFound from the rail is NotFound. See Meaning.
+	Answers Answers
+	// Characters puts a text into the rail's characters and says what it changed; nil if the rail takes every character. What it returns
+	// it returns unchanged when asked again. See Text.
+	Characters func(string) (string, []payments.TextChange)
+	IDs        IDs
 
 	// Recovery is what the debtor's side does when no answer comes.
 	Recovery Recovery
@@ -188,12 +195,19 @@ func (r Recovery) String() string {
 	return [...]string{"wait for the verdict", "ask", "resend marked", "resend same ids"}[min(r, ResendSame)]
 }
 
-// identifiers makes a rail's ids. day is already in the rail's zone.
-type identifiers struct {
-	message  func(participant payments.AgentID, day time.Time, suffix string) string
-	header   func(messageID string) string // BizMsgIdr, nil if it is the message id
-	transfer func(t *iso20022.CreditTransfer, in *TransferInput, day time.Time)
-	intent   func(t *iso20022.CreditTransfer) payments.EndToEndID // where the intent's own id is found
+// IDs makes a rail's identifiers where they differ from the default; each may be nil. They are functions of what they are given alone:
+// the same payment gets the same ids.
+type IDs struct {
+	// Message returns a message id that is unique with its suffix (1 to 18 letters or digits). day is in the rail's zone. The default is
+	// CCYYMMDD, the participant (the first 8 characters of a BIC) and the suffix.
+	Message func(participant payments.AgentID, day time.Time, suffix string) string
+	// Header returns BizMsgIdr; the default is the message id.
+	Header func(messageID string) string
+	// Transfer sets the ids of a payment that is otherwise complete. The default leaves them, and makes TxId the message id where the rail
+	// wants one.
+	Transfer func(t *iso20022.CreditTransfer, in *TransferInput, day time.Time)
+	// Intent returns where Transfer put the intent's own end-to-end id; the default is EndToEndID.
+	Intent func(t *iso20022.CreditTransfer) payments.EndToEndID
 }
 
 // Codes are the reasons the rail itself gives when it refuses: ISO external status reasons, or the rail's own words for the same.
@@ -220,30 +234,6 @@ func (e Envelope) wrapper(msgDef string) []string {
 		return append(slices.Clone(e.Path), names[0])
 	}
 	return e.Path
-}
-
-var profiles = []struct {
-	name string
-	make func() *Profile
-}{{"fednow", fednow}, {"sctinst", sctinst}, {"rtp", rtp}, {"pix", pix}}
-
-// Lookup returns the profile of that name, one of Names.
-func Lookup(name string) (*Profile, error) {
-	for _, p := range profiles {
-		if p.name == name {
-			return p.make(), nil
-		}
-	}
-	return nil, fmt.Errorf("rail: no profile %.20q; there are %s", name, strings.Join(Names(), ", "))
-}
-
-// Names returns the names Lookup knows: "fednow", "sctinst", "rtp", "pix".
-func Names() []string {
-	var names []string
-	for _, p := range profiles {
-		names = append(names, p.name)
-	}
-	return names
 }
 
 // WithAnswerTimeout returns a copy whose AnswerTimeout is d and whose other clocks are scaled with it. It is for demonstrations and
@@ -296,16 +286,16 @@ func (p *Profile) Agent(id payments.AgentID) iso20022.Agent {
 // Text returns s in the characters of this rail, and what it had to change: the payer must then have seen the changed text before
 // signing.
 func (p *Profile) Text(s string) (string, []payments.TextChange) {
-	if p.text == nil {
+	if p.Characters == nil {
 		return s, nil
 	}
-	return p.text(s)
+	return p.Characters(s)
 }
 
 // Intent returns the intent that a transfer on this rail was made for, and false if it was not made by us.
 func (p *Profile) Intent(t *iso20022.CreditTransfer) (payments.IntentID, bool) {
-	if p.ids.intent != nil {
-		return payments.IntentFromEndToEnd(p.ids.intent(t))
+	if p.IDs.Intent != nil {
+		return payments.IntentFromEndToEnd(p.IDs.Intent(t))
 	}
 	return payments.IntentFromEndToEnd(t.EndToEndID)
 }

@@ -1,4 +1,4 @@
-package rail
+package rail_test
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
+	. "github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 var testNow = time.Date(2026, 11, 23, 9, 30, 15, 123456789, time.UTC)
@@ -100,8 +102,8 @@ func clone(m *Message) *Message {
 }
 
 func eachProfile(t *testing.T, f func(t *testing.T, p *Profile)) {
-	for _, name := range Names() {
-		p, err := Lookup(name)
+	for _, name := range rails.Names() {
+		p, err := rails.Lookup(name)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,20 +178,20 @@ func TestRules(t *testing.T) {
 	eachProfile(t, func(t *testing.T, p *Profile) {
 		valid := testMessages(t, p)
 		for name, m := range valid {
-			if err := p.CheckMessage(m, p.direction(m)); err != nil {
+			if err := p.CheckMessage(m, Travels(p, m)); err != nil {
 				t.Errorf("valid %s: %v", name, err)
 			}
 		}
 		for _, b := range breaks {
 			name := b.rule
-			if !slices.ContainsFunc(Names(), func(n string) bool { return strings.HasPrefix(name, n+".") }) {
+			if !slices.ContainsFunc(rails.Names(), func(n string) bool { return strings.HasPrefix(name, n+".") }) {
 				name = p.Name + "." + name
 			}
-			if p.rule(strings.TrimPrefix(name, p.Name+"."), "", iso20022.Element{}) == nil || valid[b.of] == nil {
+			if p.Fault(strings.TrimPrefix(name, p.Name+"."), "", iso20022.Element{}) == nil || valid[b.of] == nil {
 				continue // another rail's, or one that this rail's structure makes needless
 			}
 			m := clone(valid[b.of])
-			dir := p.direction(m)
+			dir := Travels(p, m)
 			b.spoil(p, m)
 			faults := Faults(p.CheckMessage(m, dir))
 			i := slices.IndexFunc(faults, func(f *RuleError) bool { return f.Rule == name })
@@ -216,7 +218,7 @@ func TestRules(t *testing.T) {
 }
 
 func TestMessageOne(t *testing.T) {
-	p, _ := Lookup("fednow")
+	p, _ := rails.Lookup("fednow")
 	v := testMessages(t, p)
 	both := clone(v["transfer"])
 	both.Request = v["enquiry"].Request
@@ -228,7 +230,7 @@ func TestMessageOne(t *testing.T) {
 }
 
 func TestWithoutUnknown(t *testing.T) {
-	p, _ := Lookup("fednow")
+	p, _ := rails.Lookup("fednow")
 	if _, err := p.Without("fednow.aba.chekcsum"); err == nil {
 		t.Error("a name that is no rule must fail")
 	}
@@ -238,7 +240,7 @@ func TestWithoutUnknown(t *testing.T) {
 }
 
 func TestLookup(t *testing.T) {
-	if _, err := Lookup("fedwire"); err == nil {
+	if _, err := rails.Lookup("fedwire"); err == nil {
 		t.Error("an unknown rail must fail")
 	}
 }
@@ -317,7 +319,7 @@ func TestClocks(t *testing.T) {
 		if len(p.Ladder) > 1 && fast.Ladder[1] != p.Ladder[1]/10 || fast.CaseAfter != p.CaseAfter/10 || fast.ServiceTimeout != p.ServiceTimeout/10 {
 			t.Errorf("not scaled: %v %v %v", fast.Ladder, fast.CaseAfter, fast.ServiceTimeout)
 		}
-		if again, _ := Lookup(p.Name); again.AnswerTimeout != p.AnswerTimeout || !slices.Equal(again.Ladder, p.Ladder) {
+		if again, _ := rails.Lookup(p.Name); again.AnswerTimeout != p.AnswerTimeout || !slices.Equal(again.Ladder, p.Ladder) {
 			t.Error("the original changed")
 		}
 		if slow := p.WithAnswerTimeout(time.Hour); slow.CaseAfter != p.CaseAfter/time.Millisecond*time.Hour/p.AnswerTimeout*time.Millisecond {
@@ -392,7 +394,7 @@ func TestDuplicate(t *testing.T) {
 }
 
 func TestNewTransferText(t *testing.T) {
-	p, _ := Lookup("sctinst")
+	p, _ := rails.Lookup("sctinst")
 	in := testInput(p)
 	in.Creditor.Name = must(payments.ParseName("Käsekuchen & Söhne GmbH"))
 	in.Debtor.Address.Town = "Łódź"
@@ -422,9 +424,9 @@ func TestSuffix(t *testing.T) {
 	if a == b || len(a) != 18 || a != Suffix("ab", "c") {
 		t.Errorf("%s %s", a, b)
 	}
-	p, _ := Lookup("fednow")
+	p, _ := rails.Lookup("fednow")
 	id, err := p.MessageID("021040078", testNow, a)
-	if err != nil || !fednowMsgID(id) {
+	if err != nil || len(id) != 35 {
 		t.Errorf("%s: %v", id, err)
 	}
 }

@@ -1,6 +1,8 @@
-package rail
+package rail_test
 
 import (
+	. "github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 	"testing"
 	"time"
 )
@@ -25,7 +27,7 @@ func TestCalendar(t *testing.T) {
 		}
 	}
 	for year, want := range map[int]string{2024: "03-31", 2025: "04-20", 2026: "04-05", 2027: "03-28", 2038: "04-25", 2285: "03-22"} {
-		if got := easter(year).Format("01-02"); got != want {
+		if got := Easter(year).Format("01-02"); got != want {
 			t.Errorf("Easter %d: %s, want %s", year, got, want)
 		}
 	}
@@ -37,7 +39,7 @@ func TestRecallUntil(t *testing.T) {
 		{"sctinst", "DUPL", "2026-12-07"}, {"sctinst", "TECH", "2026-12-07"}, {"sctinst", "FRAD", "2027-12-23"}, {"sctinst", "CUST", "2027-12-23"},
 		{"fednow", "FRAD", ""}, {"rtp", "DS24", ""}, {"sctinst", "XXXX", "error"}, {"pix", "FRAD", "error"},
 	} {
-		got, err := must(Lookup(c.rail)).RecallUntil(c.reason, settled)
+		got, err := must(rails.Lookup(c.rail)).RecallUntil(c.reason, settled)
 		text := ""
 		if err != nil {
 			text = "error"

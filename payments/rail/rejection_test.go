@@ -1,4 +1,4 @@
-package rail
+package rail_test
 
 import (
 	"strings"
@@ -6,13 +6,15 @@ import (
 	"time"
 
 	"github.com/parleypay/parley/payments/iso20022"
+	. "github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // Every rail's refusal of a message can be read, from the rail only, and is written by nobody but the rail.
 func TestRejection(t *testing.T) {
 	now := time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
-	for _, name := range Names() {
-		p, err := Lookup(name)
+	for _, name := range rails.Names() {
+		p, err := rails.Lookup(name)
 		if err != nil {
 			t.Fatal(err)
 		}

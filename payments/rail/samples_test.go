@@ -1,4 +1,4 @@
-package rail
+package rail_test
 
 import (
 	"flag"
@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/parleypay/parley/internal/shared"
+	. "github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // The rails' published messages pass their profiles, the bad ones fail by the rule they break, and what has placeholders passes only with
@@ -43,7 +45,7 @@ func TestPublishedSamples(t *testing.T) {
 	} {
 		wire := shared.Read(t, "iso20022/samples/"+file)
 		name, _, _ := strings.Cut(file, "-")
-		p := must(Lookup(name))
+		p := must(rails.Lookup(name))
 		v := must(p.Check(wire))
 		if got := rules(v); got != want.faults {
 			t.Errorf("%s: %q, want %q: %v", file, got, want.faults, v.Faults)
@@ -64,11 +66,11 @@ func TestPublishedSamples(t *testing.T) {
 	for _, e := range entries {
 		// Every other sample is of no rail of ours, and no profile takes it.
 		name, _, _ := strings.Cut(e.Name(), "-")
-		if !strings.HasSuffix(e.Name(), ".xml") || slices.Contains(Names(), name) {
+		if !strings.HasSuffix(e.Name(), ".xml") || slices.Contains(rails.Names(), name) {
 			continue
 		}
-		for _, n := range Names() {
-			if v := must(must(Lookup(n)).Check(shared.Read(t, "iso20022/samples/"+e.Name()))); v.Valid() {
+		for _, n := range rails.Names() {
+			if v := must(must(rails.Lookup(n)).Check(shared.Read(t, "iso20022/samples/"+e.Name()))); v.Valid() {
 				t.Errorf("%s passes %s", e.Name(), n)
 			}
 		}
@@ -186,7 +188,7 @@ var samples = []sample{
 // the rule switched off, unless it breaks another too. The samples lie in testdata, one folder for a rail; -update writes them.
 func TestSamples(t *testing.T) {
 	eachProfile(t, func(t *testing.T, p *Profile) {
-		folder := filepath.Join("testdata", p.Name)
+		folder := filepath.Join(p.Name, "testdata")
 		keep := func(name string, wire []byte) {
 			file := filepath.Join(folder, name+".xml")
 			if *update {
@@ -204,16 +206,16 @@ func TestSamples(t *testing.T) {
 		valid := map[string]string{}
 		for name, m := range testMessages(t, p) {
 			valid[name] = string(must(p.Encode(m)))
-			if v := must(p.Check([]byte(valid[name]))); !v.Valid() || v.Direction != p.direction(m) || v.Message != p.ownName(m.MsgDef()) {
+			if v := must(p.Check([]byte(valid[name]))); !v.Valid() || v.Direction != Travels(p, m) || v.Message != OwnName(p, m.MsgDef()) {
 				t.Errorf("%s: %+v", name, v)
 			}
 			keep("valid-"+name, []byte(valid[name]))
 		}
-		valid["bare"] = string(must(appendDocument(nil, testMessages(t, p)["transfer"])))
+		valid["bare"] = string(must(testMessages(t, p)["transfer"].AppendDocument(nil)))
 		sampled := map[string]bool{}
 		for _, s := range samples {
 			name := s.rule
-			if !slices.ContainsFunc(Names(), func(n string) bool { return strings.HasPrefix(name, n+".") }) {
+			if !slices.ContainsFunc(rails.Names(), func(n string) bool { return strings.HasPrefix(name, n+".") }) {
 				name = p.Name + "." + name
 			}
 			if s.rails != "" && !slices.Contains(strings.Fields(s.rails), p.Name) || !slices.ContainsFunc(p.Rules, func(r Rule) bool { return r.Name == name }) {

@@ -5,14 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 )
-
-const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>`
 
 // direction says which way m travels by its header.
 func (p *Profile) direction(m *Message) Direction {
@@ -22,11 +18,11 @@ func (p *Profile) direction(m *Message) Direction {
 	return ToService
 }
 
-func (p *Profile) shape() form {
-	if p.form == nil {
+func (p *Profile) shape() Form {
+	if p.Form == nil {
 		return isoForm{}
 	}
-	return p.form
+	return p.Form
 }
 
 // Encode returns the whole wire message: XML declaration, the rail's wrapper, header and document. It runs the profile's rules first,
@@ -41,10 +37,7 @@ func (p *Profile) Encode(m *Message) ([]byte, error) {
 
 // encode is Encode without the rules.
 func (p *Profile) encode(m *Message) ([]byte, error) {
-	if m.Transfer == nil && m.Status == nil && m.Request == nil {
-		return nil, errors.New("rail: encode: a kind of message that has no type here")
-	}
-	b, err := p.shape().write(p, m)
+	b, err := p.shape().Write(p, m)
 	if err != nil {
 		return nil, fmt.Errorf("rail: encode %s: %w", m.MsgDef(), err)
 	}
@@ -54,7 +47,7 @@ func (p *Profile) encode(m *Message) ([]byte, error) {
 // Wrap puts header and document, which is a whole Document element, into the rail's wrapper. It checks neither against the other nor
 // the document against anything: it is for messages that this package has no type for.
 func (p *Profile) Wrap(h *iso20022.Header, document []byte) ([]byte, error) {
-	b, err := p.shape().wrap(p, h, document)
+	b, err := p.shape().Wrap(p, h, document)
 	if err != nil {
 		return nil, fmt.Errorf("rail: encode: %w", err)
 	}
@@ -81,30 +74,30 @@ func (p *Profile) Decode(wire []byte, dir Direction) (*Message, error) {
 	if len(wire) > p.SizeMaxBytes {
 		return nil, p.tooLarge()
 	}
-	o, err := p.shape().open(p, wire)
+	o, err := p.shape().Open(p, wire)
 	if err != nil {
 		return nil, asRule(err)
 	}
 	switch {
-	case o.dir != 0 && o.dir != dir:
-		return nil, &RuleError{Rule: "wrapper.namespace", Path: o.wire.Path(), Text: "the wrapper is the one of the other direction"}
-	case o.def != MsgTransfer && o.def != MsgStatus && o.def != MsgRequest && (o.def != iso20022.RejectionV1 || dir != FromService):
+	case o.Direction != 0 && o.Direction != dir:
+		return nil, &RuleError{Rule: "wrapper.namespace", Path: o.Wire.Path(), Text: "the wrapper is the one of the other direction"}
+	case o.Definition != MsgTransfer && o.Definition != MsgStatus && o.Definition != MsgRequest && (o.Definition != iso20022.RejectionV1 || dir != FromService):
 		return nil, &RuleError{Rule: p.Name + ".message.type", Path: "Document", Text: "this kind of message is not taken here"}
-	case o.header == nil:
+	case o.Header == nil:
 		return nil, &RuleError{Rule: p.Name + ".header.required", Path: "AppHdr", Text: "the message has no header"}
 	}
 	m := &Message{}
-	h, err := iso20022.DecodeHeader(o.header)
+	h, err := iso20022.DecodeHeader(o.Header)
 	if err != nil {
-		return nil, o.fault(wire, o.header, err)
+		return nil, o.fault(wire, o.Header, err)
 	}
 	m.Header = *h
 	if err := m.decode(o); err != nil {
-		return nil, o.fault(wire, o.document, err)
+		return nil, o.fault(wire, o.Document, err)
 	}
 	p.complete(m)
 	m.wire = o
-	if faults := append(o.faults, p.faults(m, dir)...); len(faults) > 0 {
+	if faults := append(o.Faults, p.faults(m, dir)...); len(faults) > 0 {
 		return nil, faults
 	}
 	m.wire = nil
@@ -112,35 +105,29 @@ func (p *Profile) Decode(wire []byte, dir Direction) (*Message, error) {
 }
 
 // decode reads the document of one of the definitions that have a type.
-func (m *Message) decode(o *opened) (err error) {
-	switch o.def {
+func (m *Message) decode(o *Parts) (err error) {
+	switch o.Definition {
 	case MsgTransfer:
-		m.Transfer, err = iso20022.DecodeCreditTransfer(o.document)
+		m.Transfer, err = iso20022.DecodeCreditTransfer(o.Document)
 	case MsgStatus:
-		m.Status, err = iso20022.DecodeStatusReport(o.document)
+		m.Status, err = iso20022.DecodeStatusReport(o.Document)
 	case MsgRequest:
-		m.Request, err = iso20022.DecodeStatusRequest(o.document)
+		m.Request, err = iso20022.DecodeStatusRequest(o.Document)
 	case iso20022.RejectionV1:
 		var tree *iso20022.Tree
-		if m.Rejection, err = iso20022.DecodeRejection(o.document); err == nil {
-			if tree, err = iso20022.Parse(o.document); err == nil {
-				m.other = tree.Root()
+		if m.Rejection, err = iso20022.DecodeRejection(o.Document); err == nil {
+			if tree, err = iso20022.Parse(o.Document); err == nil {
+				m.tree = tree.Root()
 			}
 		}
 	}
 	return err
 }
 
-// complete fills in what the rail's documents leave to the header, and spells what a rail spells otherwise: times in UTC, participants
-// of RTP without their connection.
+// complete fills in what the documents of a rail with a form of its own leave to the header, and puts times into UTC.
 func (p *Profile) complete(m *Message) {
-	if p.form == nil {
+	if p.Form == nil {
 		return
-	}
-	for _, id := range []*payments.AgentID{&m.Header.From, &m.Header.To} {
-		if short, ok := strings.CutSuffix(string(*id), rtpSuffix); ok && len(*id) == 11 && p.Name == "rtp" {
-			*id = payments.AgentID(short)
-		}
 	}
 	var times []*time.Time
 	switch {
@@ -171,7 +158,7 @@ func asRule(err error) error {
 }
 
 // fault turns a fault of the codec in a part into a RuleError whose place is the wire message's.
-func (o *opened) fault(wire, part []byte, err error) error {
+func (o *Parts) fault(wire, part []byte, err error) error {
 	var f *iso20022.Fault
 	if !errors.As(err, &f) {
 		return fmt.Errorf("rail: decode: %w", err)
@@ -179,10 +166,10 @@ func (o *opened) fault(wire, part []byte, err error) error {
 	return o.place(wire, part, f)
 }
 
-func (o *opened) place(wire, part []byte, f *iso20022.Fault) *RuleError {
+func (o *Parts) place(wire, part []byte, f *iso20022.Fault) *RuleError {
 	e := &RuleError{Rule: f.Rule, Path: f.Path, Text: f.Text, Line: f.Line, Col: f.Col}
 	at := -1
-	if o.same {
+	if o.Same {
 		at = bytes.Index(wire, part)
 	}
 	switch {
@@ -222,25 +209,25 @@ func (p *Profile) Check(wire []byte, without ...string) (Verdict, error) {
 		v.Faults = []*RuleError{p.tooLarge()}
 		return v, nil
 	}
-	o, err := p.shape().open(p, wire)
+	o, err := p.shape().Open(p, wire)
 	if err != nil {
 		if v.Faults = Faults(asRule(err)); v.Faults == nil {
 			v.Faults = []*RuleError{{Rule: p.Name + ".message.type", Text: err.Error()}}
 		}
 		return v, nil
 	}
-	v.Message, v.Faults = p.ownName(o.def), o.faults
-	if !slices.Contains(p.Definitions, o.def) {
-		if f := p.rule("message.kind", "Document", o.documentAt); f != nil {
+	v.Message, v.Faults = p.ownName(o.Definition), o.Faults
+	if !slices.Contains(p.Definitions, o.Definition) {
+		if f := p.Fault("message.kind", "Document", o.DocumentAt); f != nil {
 			v.Faults = append(v.Faults, f)
 		}
 	}
-	m := &Message{bare: o.header == nil}
+	m := &Message{bare: o.Header == nil}
 	broken := false // what cannot be read is not judged by rules
-	v.Schema = !p.ownNamespace()
+	v.Schema = p.OwnNames == nil
 	schema := func(part []byte) {
 		faults := iso20022.ValidateAll(part)
-		if len(faults) == 1 && faults[0].Rule == "schema.unknown" && slices.Contains(p.Definitions, o.def) {
+		if len(faults) == 1 && faults[0].Rule == "schema.unknown" && slices.Contains(p.Definitions, o.Definition) {
 			v.Schema = false // a kind of the rail's own, such as admn.005
 			return
 		}
@@ -249,20 +236,20 @@ func (p *Profile) Check(wire []byte, without ...string) (Verdict, error) {
 		}
 	}
 	if !m.bare {
-		if schema(o.header); !broken {
-			h, err := iso20022.DecodeHeader(o.header)
+		if schema(o.Header); !broken {
+			h, err := iso20022.DecodeHeader(o.Header)
 			if err != nil {
-				v.Faults, broken = append(v.Faults, Faults(o.fault(wire, o.header, err))...), true
+				v.Faults, broken = append(v.Faults, Faults(o.fault(wire, o.Header, err))...), true
 			} else {
 				m.Header = *h
 			}
 		}
 	}
-	if schema(o.document); broken {
+	if schema(o.Document); broken {
 		return v, nil
 	}
 	if err := m.decode(o); err != nil {
-		f := Faults(o.fault(wire, o.document, err))
+		f := Faults(o.fault(wire, o.Document, err))
 		if len(f) != 1 || f[0].Rule != "model.element" {
 			v.Faults = append(v.Faults, f...)
 			return v, nil
@@ -270,12 +257,12 @@ func (p *Profile) Check(wire []byte, without ...string) (Verdict, error) {
 		*m = Message{Header: m.Header, bare: m.bare} // valid, but more than our model holds: judged as a tree
 	}
 	if m.Transfer == nil && m.Status == nil && m.Request == nil {
-		tree, err := iso20022.Parse(o.document)
+		tree, err := iso20022.Parse(o.Document)
 		if err != nil {
 			v.Faults = append(v.Faults, Faults(asRule(err))...)
 			return v, nil
 		}
-		m.other = tree.Root()
+		m.tree = tree.Root()
 	}
 	p.complete(m)
 	m.wire, v.Direction = o, p.travels(m, o)
@@ -284,14 +271,14 @@ func (p *Profile) Check(wire []byte, without ...string) (Verdict, error) {
 }
 
 // travels tells the direction of a message: by its wrapper, else its header, else by who instructs.
-func (p *Profile) travels(m *Message, o *opened) Direction {
+func (p *Profile) travels(m *Message, o *Parts) Direction {
 	switch {
-	case o.dir != 0:
-		return o.dir
+	case o.Direction != 0:
+		return o.Direction
 	case !m.bare:
 		return p.direction(m)
 	}
-	if a := agents(m); len(a) > 0 && a[0].value.ID == p.Service {
+	if a := m.Agents(); len(a) > 0 && a[0].Value.ID == p.Service {
 		return FromService
 	}
 	return ToService
@@ -299,14 +286,8 @@ func (p *Profile) travels(m *Message, o *opened) Direction {
 
 // ownName is the rail's own name of a message definition.
 func (p *Profile) ownName(def string) string {
-	if f, ok := p.form.(interface{ name(def string) string }); ok {
-		return f.name(def)
+	if p.OwnNames != nil {
+		return p.OwnNames[def]
 	}
 	return def
-}
-
-// ownNamespace reports whether the rail's documents belong to no ISO namespace.
-func (p *Profile) ownNamespace() bool {
-	_, ok := p.form.(interface{ name(def string) string })
-	return ok
 }

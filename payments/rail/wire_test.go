@@ -1,4 +1,4 @@
-package rail
+package rail_test
 
 import (
 	"bytes"
@@ -16,6 +16,8 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 
+	. "github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 	"pgregory.net/rapid"
 )
 
@@ -28,7 +30,7 @@ func TestRoundTrip(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 				continue
 			}
-			back, err := p.Decode(wire, p.direction(m))
+			back, err := p.Decode(wire, Travels(p, m))
 			if err != nil {
 				t.Errorf("%s: %v", name, err)
 				continue
@@ -49,12 +51,12 @@ func TestWrongDirectionAndProfile(t *testing.T) {
 		for name, m := range testMessages(t, p) {
 			wire := must(p.Encode(m))
 			for _, dir := range []Direction{ToService, FromService, 0, 9} {
-				if _, err := p.Decode(wire, dir); (err == nil) != (dir == p.direction(m)) {
+				if _, err := p.Decode(wire, dir); (err == nil) != (dir == Travels(p, m)) {
 					t.Errorf("%s %v: %v", name, dir, err)
 				}
 			}
-			for _, other := range Names() {
-				if q := must(Lookup(other)); other != p.Name {
+			for _, other := range rails.Names() {
+				if q := must(rails.Lookup(other)); other != p.Name {
 					for _, dir := range []Direction{ToService, FromService} {
 						if _, err := q.Decode(wire, dir); Faults(err) == nil {
 							t.Errorf("%s taken by %s: %v", name, other, err)
@@ -175,7 +177,7 @@ func TestDecodeRefuses(t *testing.T) {
 			}
 		}
 		for name, wire := range map[string][]byte{
-			"empty": nil, "text": []byte("hello"), "HTML": []byte("<html><body>502</body></html>"), "a bare document": must(appendDocument(nil, testMessages(t, p)["transfer"])),
+			"empty": nil, "text": []byte("hello"), "HTML": []byte("<html><body>502</body></html>"), "a bare document": must(testMessages(t, p)["transfer"].AppendDocument(nil)),
 			"too large":    append(slices.Clone(good), bytes.Repeat([]byte(" "), p.SizeMaxBytes)...),
 			"UTF-16":       {0xfe, 0xff, 0, '<', 0, 'x'},
 			"ten messages": bytes.Repeat(good, 10),
@@ -207,7 +209,7 @@ func TestDecodeFaultLine(t *testing.T) {
 
 // The published samples: those of the service pass but for their placeholder routing numbers, and the bad ones fail by the rule they break.
 func TestFedNowSamples(t *testing.T) {
-	p := must(Lookup("fednow"))
+	p := must(rails.Lookup("fednow"))
 	lenient := must(p.Without("fednow.aba.checksum"))
 	read := func(name string) []byte { return shared.Read(t, "iso20022/samples/"+name) }
 	for name, dir := range map[string]Direction{
@@ -315,11 +317,11 @@ func TestAgainstXMLLint(t *testing.T) {
 	dir := t.TempDir()
 	eachProfile(t, func(t *testing.T, p *Profile) {
 		for name, m := range testMessages(t, p) {
-			o, err := p.shape().open(p, must(p.Encode(m)))
+			o, err := Open(p, must(p.Encode(m)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			for def, part := range map[string][]byte{p.HeaderVersion: o.header, m.MsgDef(): o.document} {
+			for def, part := range map[string][]byte{p.HeaderVersion: o.Header, m.MsgDef(): o.Document} {
 				file := filepath.Join(dir, p.Name+name+def+".xml")
 				if err := os.WriteFile(file, part, 0o600); err != nil {
 					t.Fatal(err)
@@ -333,16 +335,16 @@ func TestAgainstXMLLint(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	for _, name := range Names() {
-		p := must(Lookup(name))
+	for _, name := range rails.Names() {
+		p := must(rails.Lookup(name))
 		for _, m := range testMessages(f, p) {
 			f.Add(must(p.Encode(m)))
 		}
 	}
 	f.Add([]byte(`<?xml version="1.0"?><!DOCTYPE x><FedNowIncoming xmlns="urn:fednow:incoming:v001"/>`))
 	f.Fuzz(func(t *testing.T, wire []byte) {
-		for _, name := range Names() {
-			p := must(Lookup(name))
+		for _, name := range rails.Names() {
+			p := must(rails.Lookup(name))
 			for _, dir := range []Direction{ToService, FromService} {
 				m, err := p.Decode(wire, dir)
 				if err != nil {

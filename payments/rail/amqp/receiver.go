@@ -265,6 +265,16 @@ func (r *Receiver) drop() {
 	}
 }
 
+// Disconnect closes the connection; the next Receive opens another. The broker delivers again what was not settled.
+func (r *Receiver) Disconnect(ctx context.Context) {
+	select {
+	case <-r.lock:
+		defer r.unlock()
+		r.drop()
+	case <-ctx.Done():
+	}
+}
+
 // Close closes the connection. The broker delivers again what was not settled.
 func (r *Receiver) Close() error {
 	<-r.lock

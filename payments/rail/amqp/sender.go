@@ -181,6 +181,16 @@ func (s *Sender) drop(link *goamqp.Sender) {
 	}
 }
 
+// Disconnect closes the connection; the next Send opens another. What is under way fails with its outcome unknown.
+func (s *Sender) Disconnect() {
+	<-s.lock
+	defer s.unlock()
+	if s.link != nil {
+		s.link = nil
+		s.conn.Close()
+	}
+}
+
 // Close closes the connection. What is under way fails with its outcome unknown, and so does every Send afterwards as not sent.
 func (s *Sender) Close() error {
 	<-s.lock

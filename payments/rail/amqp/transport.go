@@ -125,6 +125,13 @@ func (t *Transport) Receive(ctx context.Context, after uint64, max int) ([]rail.
 	return ds, nil
 }
 
+// Cut closes both connections as a broken network would; the next calls open others. It is for tests and for operators who move a
+// broker. What was not acknowledged comes again, and what is being sent has its outcome unknown.
+func (t *Transport) Cut() {
+	t.sender.Disconnect()
+	t.receiver.Disconnect(context.Background())
+}
+
 // Close closes both connections. The broker keeps what was not acknowledged.
 func (t *Transport) Close() error {
 	return errors.Join(t.sender.Close(), t.receiver.Close())

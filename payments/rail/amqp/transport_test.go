@@ -15,6 +15,7 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 func must[T any](v T, err error) T {
@@ -26,7 +27,7 @@ func must[T any](v T, err error) T {
 
 func newTransport(t *testing.T, p *peer, edit func(*Config)) *Transport {
 	t.Helper()
-	cfg := Config{Broker: p.broker(), Profile: must(rail.Lookup("fednow")), ToService: "to-service", FromService: "from-service", SendTimeout: 2 * time.Second, Wait: 200 * time.Millisecond}
+	cfg := Config{Broker: p.broker(), Profile: must(rails.Lookup("fednow")), ToService: "to-service", FromService: "from-service", SendTimeout: 2 * time.Second, Wait: 200 * time.Millisecond}
 	if edit != nil {
 		edit(&cfg)
 	}
@@ -406,7 +407,7 @@ func TestConfig(t *testing.T) {
 		"no profile": func(c *Config) { c.Profile = nil }, "no queue out": func(c *Config) { c.ToService = "" }, "no queue in": func(c *Config) { c.FromService = "" },
 		"credit": func(c *Config) { c.Credit = 1 << 20 }, "size": func(c *Config) { c.MessageMaxBytes = -1 }, "wait": func(c *Config) { c.Wait = -1 },
 	} {
-		cfg := Config{Broker: base, Profile: must(rail.Lookup("fednow")), ToService: "a", FromService: "b"}
+		cfg := Config{Broker: base, Profile: must(rails.Lookup("fednow")), ToService: "a", FromService: "b"}
 		edit(&cfg)
 		if _, err := New(cfg); err == nil {
 			t.Errorf("%s: taken", name)

@@ -13,7 +13,7 @@ import (
 
 // BenchmarkPayment is one payment through the rail in process: pacs.008 in, settled by a simulated bank, pacs.002 out and acknowledged.
 func BenchmarkPayment(b *testing.B) {
-	for name, r := range rails {
+	for name, r := range banksOf {
 		b.Run(name, func(b *testing.B) {
 			cfg := testConfig(name)
 			cfg.MagicAmounts = false

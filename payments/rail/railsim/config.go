@@ -16,6 +16,7 @@ import (
 	"github.com/parleypay/parley/internal/trace"
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 // Config configures a Sim. Rail and at least one participant are required; every other zero value means the default it names.
@@ -105,7 +106,7 @@ func (cfg *Config) Validate() error {
 func (cfg *Config) resolve() (*settings, error) {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("railsim: config: "+format, args...)) }
-	profile, err := rail.Lookup(cfg.Rail)
+	profile, err := rails.Lookup(cfg.Rail)
 	if err != nil {
 		return nil, fmt.Errorf("railsim: config: rail: %w", err)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 const goodConfig = `
@@ -97,8 +97,8 @@ func TestParseConfigRefuses(t *testing.T) {
 }
 
 func TestMagicIsComplete(t *testing.T) {
-	for name := range rails {
-		p := must(rail.Lookup(name))
+	for name := range banksOf {
+		p := must(rails.Lookup(name))
 		for digits, a := range Magic {
 			if err := a.check(kindTransfer, p, true); err != nil || len(digits) != 2 {
 				t.Errorf("%s %s: %v", name, digits, err)

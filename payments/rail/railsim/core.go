@@ -29,6 +29,9 @@ type core struct {
 	tls        bool            // the transport has certificates to change
 	strange    time.Time       // another authority's certificate is shown until then
 
+	taken        map[string]bool // messages of queues that were taken, by participant and the queue's id
+	takenInOrder []string
+
 	log *changes // what the step changed; nil without a store
 
 	emit func(Document)   // told of every message that goes out or came in
@@ -126,7 +129,7 @@ func (h *timerHeap) Pop() any {
 func newCore(cfg *Config, set *settings, start time.Time) *core {
 	c := &core{
 		set: set, magic: cfg.MagicAmounts, dedup: cfg.Deduplicate, delay: cfg.DeliverAfter,
-		payments: map[uint64]*payment{}, byOriginal: map[string][]uint64{}, once: map[string]plan{}, tls: cfg.TLSDir != "",
+		payments: map[uint64]*payment{}, byOriginal: map[string][]uint64{}, once: map[string]plan{}, tls: cfg.TLSDir != "", taken: map[string]bool{},
 		// Numbers start at the time, so that they go on rising when a rail without a store starts again.
 		lastID: uint64(max(start.UnixMicro(), 0)),
 		emit:   func(Document) {}, note: func(event) {},

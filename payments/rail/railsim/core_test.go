@@ -99,7 +99,7 @@ func (c *core) check() error {
 
 // Whatever banks send, in whatever order, and however the rail misbehaves, no money is made or lost.
 func TestConservation(t *testing.T) {
-	for name, r := range rails {
+	for name, r := range banksOf {
 		var actions []string
 		for a := range Actions {
 			if a != "block" || name != "rtp" && name != "pix" { // they know no BLCK
@@ -239,7 +239,7 @@ func TestCheckHasTeeth(t *testing.T) {
 // The messages without a type of their own are valid by the ISO schemas, where xmllint is installed.
 // What the rail sends beside the three messages passes its own profile, the schema included.
 func TestForeignMessagesValid(t *testing.T) {
-	for name := range rails {
+	for name := range banksOf {
 		clock := &manual{now: time.Date(2026, 11, 23, 9, 0, 0, 500_000_000, time.UTC)}
 		n := 0
 		var b *bench
@@ -255,7 +255,7 @@ func TestForeignMessagesValid(t *testing.T) {
 			}
 		})
 		now := func(in *rail.TransferInput) {
-			in.Now, in.Creditor.Agent = clock.Now(), b.p.Agent(rails[name].banks[2])
+			in.Now, in.Creditor.Agent = clock.Now(), b.p.Agent(banksOf[name].banks[2])
 		}
 		b.mustSend(b.debtor, b.transfer(2009, now))
 		clock.Advance(time.Minute)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 var update = flag.Bool("update", false, "write the tables of docs/rails.md from the code")
@@ -69,8 +70,8 @@ func table(head string, rows [][]string) string {
 }
 
 func profiles() (all []*rail.Profile) {
-	for _, name := range rail.Names() {
-		all = append(all, must(rail.Lookup(name)))
+	for _, name := range rails.Names() {
+		all = append(all, must(rails.Lookup(name)))
 	}
 	return all
 }
@@ -119,7 +120,7 @@ func profileTable() string {
 		}
 		return s
 	})
-	return table(" | "+strings.Join(rail.Names(), " | "), rows)
+	return table(" | "+strings.Join(rails.Names(), " | "), rows)
 }
 
 func meaningTable() string {

@@ -45,7 +45,7 @@ func post(t *testing.T, url, token, kind string, body []byte) (*http.Response, r
 
 // Every bad input is refused with what and where, changes nothing and stops nothing else.
 func TestBadInput(t *testing.T) {
-	for name, r := range rails {
+	for name, r := range banksOf {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t, name, nil)
 			srv := httptest.NewServer(b.sim.Handler())
@@ -124,7 +124,7 @@ func TestBadInput(t *testing.T) {
 
 // A payment over the real HTTP transport, with both banks in loops.
 func TestOverHTTP(t *testing.T) {
-	for name, r := range rails {
+	for name, r := range banksOf {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			var mu sync.Mutex

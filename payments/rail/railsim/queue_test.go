@@ -20,7 +20,7 @@ func TestQueueKeepsUntilAcknowledged(t *testing.T) {
 		b.mustSend(b.debtor, b.transfer(2000, nil))
 		b.mustSend(b.debtor, b.transfer(2100, nil))
 		first := must(b.creditor.Receive(t.Context(), 0, 1))
-		again := must(must(b.sim.Transport(rails["fednow"].banks[1])).Receive(t.Context(), 0, 10))
+		again := must(must(b.sim.Transport(banksOf["fednow"].banks[1])).Receive(t.Context(), 0, 10))
 		if len(first) != 1 || len(again) != 2 || again[0].Seq != first[0].Seq || again[1].Seq <= again[0].Seq {
 			t.Fatalf("%v %v", first, again)
 		}
@@ -131,7 +131,7 @@ func TestAcceptedWithoutPosting(t *testing.T) {
 			}
 			for _, status := range []string{"PDNG", "ACWP", "ACCC"} {
 				n++
-				b.mustSend(b.creditor, must(b.p.NewAnswer(g.m, rail.AnswerInput{Participant: rails["fednow"].banks[1], Status: status, Suffix: fmt.Sprintf("A%d", n), Now: time.Now()})))
+				b.mustSend(b.creditor, must(b.p.NewAnswer(g.m, rail.AnswerInput{Participant: banksOf["fednow"].banks[1], Status: status, Suffix: fmt.Sprintf("A%d", n), Now: time.Now()})))
 				time.Sleep(time.Second)
 			}
 		}, func() { b.mustSend(b.debtor, b.transfer(2000, nil)) })
@@ -157,7 +157,7 @@ func TestDrain(t *testing.T) {
 		}
 		ds := must(b.creditor.Receive(t.Context(), 0, 10))
 		m := must(b.p.Decode(ds[0].Wire, rail.FromService))
-		b.mustSend(b.creditor, must(b.p.NewAnswer(m, rail.AnswerInput{Participant: rails["fednow"].banks[1], Status: "ACTC", Suffix: "A", Now: time.Now()})))
+		b.mustSend(b.creditor, must(b.p.NewAnswer(m, rail.AnswerInput{Participant: banksOf["fednow"].banks[1], Status: "ACTC", Suffix: "A", Now: time.Now()})))
 		if err := <-done; err != nil {
 			t.Error(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 func must[T any](v T, err error) T {
@@ -23,7 +24,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-var rails = map[string]struct {
+var banksOf = map[string]struct {
 	banks            [3]payments.AgentID // debtor's, creditor's, one that the rail plays
 	debtor, creditor string
 	yes, creditorYes string
@@ -37,7 +38,7 @@ var rails = map[string]struct {
 }
 
 func testConfig(name string) Config {
-	r := rails[name]
+	r := banksOf[name]
 	return Config{
 		Rail: name, MagicAmounts: true, AuditToken: "audit-token",
 		Participants: []Participant{
@@ -70,15 +71,15 @@ func newBench(t *testing.T, name string, change func(*Config)) *bench {
 	}
 	t.Cleanup(sim.Close)
 	b := &bench{t: t, name: name, sim: sim, p: sim.Profile()}
-	b.debtor = must(sim.Transport(rails[name].banks[0]))
-	b.creditor = must(sim.Transport(rails[name].banks[1]))
+	b.debtor = must(sim.Transport(banksOf[name].banks[0]))
+	b.creditor = must(sim.Transport(banksOf[name].banks[1]))
 	return b
 }
 
 // transfer makes the n-th payment of the test, of that many minor units.
 func (b *bench) transfer(minor int64, change func(*rail.TransferInput)) *rail.Message {
 	b.t.Helper()
-	r := rails[b.name]
+	r := banksOf[b.name]
 	b.n++
 	intent := payments.IntentID(fmt.Sprintf("pi_019ab3c0-1111-7222-8333-%012d", b.n))
 	in := rail.TransferInput{
@@ -157,7 +158,7 @@ func (b *bench) answering(status, reason string, delay time.Duration) func(got) 
 		}
 		time.Sleep(delay)
 		n++
-		m := must(b.p.NewAnswer(g.m, rail.AnswerInput{Participant: rails[b.name].banks[1], Status: status, Reason: reason, Suffix: fmt.Sprintf("A%d", n), Now: time.Now()}))
+		m := must(b.p.NewAnswer(g.m, rail.AnswerInput{Participant: banksOf[b.name].banks[1], Status: status, Reason: reason, Suffix: fmt.Sprintf("A%d", n), Now: time.Now()}))
 		b.mustSend(b.creditor, m)
 	}
 }
@@ -190,15 +191,15 @@ func (b *bench) positions() string {
 }
 
 func eachRail(t *testing.T, f func(t *testing.T, name string)) {
-	for name := range rails {
+	for name := range banksOf {
 		t.Run(name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { f(t, name) }) })
 	}
 }
 
 // Every magic amount does what the table says, on every rail, at its time.
 func TestMagicAmounts(t *testing.T) {
-	for name, r := range rails {
-		p := must(rail.Lookup(name))
+	for name, r := range banksOf {
+		p := must(rails.Lookup(name))
 		T := p.AnswerTimeout
 		long, short := T+T/4, T/10
 		system := name + ".message.type"
@@ -290,9 +291,9 @@ func TestMagicAmounts(t *testing.T) {
 func TestSimulatedBank(t *testing.T) {
 	eachRail(t, func(t *testing.T, name string) {
 		b := newBench(t, name, nil)
-		m := b.transfer(2000, func(in *rail.TransferInput) { in.Creditor.Agent = b.p.Agent(rails[name].banks[2]) })
+		m := b.transfer(2000, func(in *rail.TransferInput) { in.Creditor.Agent = b.p.Agent(banksOf[name].banks[2]) })
 		debtor, _ := b.run(time.Minute, nil, func() { b.mustSend(b.debtor, m) })
-		if got := b.words(debtor); !slices.Equal(got, []string{rails[name].yes}) || debtor[0].after != time.Second {
+		if got := b.words(debtor); !slices.Equal(got, []string{banksOf[name].yes}) || debtor[0].after != time.Second {
 			t.Errorf("%q", got)
 		}
 		if got := b.positions(); got != "9980.00/0.00 500.00/0.00 20.00/0.00" {
@@ -311,11 +312,11 @@ func TestCreditorTimeout(t *testing.T) {
 				t.Errorf("positions while open %s", got)
 			}
 		})
-		if got := b.words(debtor); !slices.Equal(got, []string{"RJCT " + rails[name].timeout}) || debtor[0].after != b.p.ServiceTimeout {
+		if got := b.words(debtor); !slices.Equal(got, []string{"RJCT " + banksOf[name].timeout}) || debtor[0].after != b.p.ServiceTimeout {
 			t.Errorf("debtor %q", got)
 		}
 		// The refusal, then the answer to the late yes, which is the same refusal.
-		if got := b.words(creditor); !slices.Equal(got, []string{"pacs.008", "RJCT " + rails[name].timeout, "RJCT " + rails[name].timeout}) {
+		if got := b.words(creditor); !slices.Equal(got, []string{"pacs.008", "RJCT " + banksOf[name].timeout, "RJCT " + banksOf[name].timeout}) {
 			t.Errorf("creditor %q", got)
 		}
 		if got := b.positions(); got != "10000.00/0.00 500.00/0.00 0.00/0.00" {
@@ -349,7 +350,7 @@ func TestNoFunds(t *testing.T) {
 		})
 		got := b.words(debtor)
 		slices.Sort(got)
-		want := []string{"RJCT " + b.p.Codes.NoFunds, rails[name].yes}
+		want := []string{"RJCT " + b.p.Codes.NoFunds, banksOf[name].yes}
 		slices.Sort(want)
 		if !slices.Equal(got, want) || len(creditor) != 2 {
 			t.Errorf("debtor %q, creditor %q", got, b.words(creditor))
@@ -391,7 +392,7 @@ func TestSentTwice(t *testing.T) {
 			if len(e) != 1 || e[0].Executions != want {
 				t.Errorf("deduplicate %v: %+v", dedup, e)
 			}
-			if dedup && !slices.Equal(e[0].Answers, []string{"PDNG", rails[name].yes}) {
+			if dedup && !slices.Equal(e[0].Answers, []string{"PDNG", banksOf[name].yes}) {
 				t.Errorf("answers %q", e[0].Answers)
 			}
 		})
@@ -410,29 +411,29 @@ func (b *bench) again(m *rail.Message) *rail.Message {
 // first time.
 func TestEnquiry(t *testing.T) {
 	eachRail(t, func(t *testing.T, name string) {
-		if must(rail.Lookup(name)).Recovery == rail.Wait {
+		if must(rails.Lookup(name)).Recovery == rail.Wait {
 			return
 		}
 		lost := []string{"RJCT AG09"}
 		if name == "rtp" {
-			lost = []string{rails[name].yes}
+			lost = []string{banksOf[name].yes}
 		}
 		for _, c := range []struct {
 			rule Action
 			want []string // answers to an enquiry at the deadline
 		}{
-			{Action{Do: "settle"}, []string{rails[name].yes, rails[name].yes}},
+			{Action{Do: "settle"}, []string{banksOf[name].yes, banksOf[name].yes}},
 			{Action{Do: "reject", Code: "AC06"}, []string{"RJCT AC06", "RJCT AC06"}},
-			{Action{Do: "late", Delay: time.Hour}, []string{rails[name].yes}},
+			{Action{Do: "late", Delay: time.Hour}, []string{banksOf[name].yes}},
 			{Action{Do: "silence", Delay: -1}, nil},
 			{Action{Do: "silence", Delay: -1, Then: "reject"}, nil},
 			{Action{Do: "lose"}, lost},
-			{Action{Do: "contradict"}, []string{rails[name].yes, "RJCT " + rails[name].timeout, rails[name].yes}},
+			{Action{Do: "contradict"}, []string{banksOf[name].yes, "RJCT " + banksOf[name].timeout, banksOf[name].yes}},
 			{Action{Do: "unknown"}, []string{"RJCT ZZ99", "RJCT ZZ99"}},
-			{Action{Do: "huge", On: onAnswer}, []string{name + ".message.size", rails[name].yes, rails[name].yes}},
-			{Action{Do: "skew"}, []string{rails[name].yes, rails[name].yes}},
-			{Action{Do: "amount"}, []string{rails[name].yes, rails[name].yes}},
-			{Action{Do: "garbled"}, []string{"xml.syntax", rails[name].yes, rails[name].yes}},
+			{Action{Do: "huge", On: onAnswer}, []string{name + ".message.size", banksOf[name].yes, banksOf[name].yes}},
+			{Action{Do: "skew"}, []string{banksOf[name].yes, banksOf[name].yes}},
+			{Action{Do: "amount"}, []string{banksOf[name].yes, banksOf[name].yes}},
+			{Action{Do: "garbled"}, []string{"xml.syntax", banksOf[name].yes, banksOf[name].yes}},
 		} {
 			b := newBench(t, name, func(cfg *Config) { cfg.Rules = []Rule{{Action: c.rule, Times: 1}} })
 			var m *rail.Message
@@ -490,14 +491,14 @@ func TestNotAsked(t *testing.T) {
 
 func TestEnquiryUnknown(t *testing.T) {
 	eachRail(t, func(t *testing.T, name string) {
-		if must(rail.Lookup(name)).Recovery != rail.Ask {
+		if must(rails.Lookup(name)).Recovery != rail.Ask {
 			return
 		}
 		b := newBench(t, name, nil)
 		m := b.transfer(2000, nil) // never sent
 		time.Sleep(b.p.AnswerTimeout)
 		debtor, _ := b.run(time.Second, nil, func() {
-			b.mustSend(b.debtor, must(b.p.NewEnquiry(m.Transfer, rails[name].banks[0], time.Now(), "E1")))
+			b.mustSend(b.debtor, must(b.p.NewEnquiry(m.Transfer, banksOf[name].banks[0], time.Now(), "E1")))
 		})
 		if len(debtor) != 1 || debtor[0].m.Status.OriginalMessageID != m.Transfer.MessageID || b.p.Meaning(b.p.Sender(debtor[0].m), debtor[0].m.Status).Kind != rail.NotFound {
 			t.Errorf("%q", b.words(debtor))
@@ -512,12 +513,12 @@ func TestForeignPayment(t *testing.T) {
 		m := b.transfer(2000, nil)
 		b.mustSend(b.debtor, m)
 		before := b.positions()
-		answer := must(b.p.NewAnswer(m, rail.AnswerInput{Participant: rails[name].banks[0], Status: b.p.AnswerYes(), Suffix: "A1", Now: time.Now()}))
+		answer := must(b.p.NewAnswer(m, rail.AnswerInput{Participant: banksOf[name].banks[0], Status: b.p.AnswerYes(), Suffix: "A1", Now: time.Now()}))
 		var se *rail.SendError
 		if err := b.send(b.debtor, answer); !errors.As(err, &se) || se.Outcome != payments.OutcomeRefused || se.Faults[0].Rule != name+".original.unknown" {
 			t.Errorf("the debtor's bank answers itself: %v", err)
 		}
-		answer = must(b.p.NewAnswer(m, rail.AnswerInput{Participant: rails[name].banks[1], Status: b.p.AnswerYes(), Suffix: "A1", Now: time.Now()}))
+		answer = must(b.p.NewAnswer(m, rail.AnswerInput{Participant: banksOf[name].banks[1], Status: b.p.AnswerYes(), Suffix: "A1", Now: time.Now()}))
 		if err := b.send(b.debtor, answer); !errors.As(err, &se) || se.Faults[0].Rule != name+".sender.header" {
 			t.Errorf("in another's name: %v", err)
 		}
@@ -529,7 +530,7 @@ func TestForeignPayment(t *testing.T) {
 		}
 		time.Sleep(b.p.AnswerTimeout)
 		_, creditor := b.run(time.Second, nil, func() {
-			b.mustSend(b.creditor, must(b.p.NewEnquiry(m.Transfer, rails[name].banks[1], time.Now(), "E1")))
+			b.mustSend(b.creditor, must(b.p.NewEnquiry(m.Transfer, banksOf[name].banks[1], time.Now(), "E1")))
 		})
 		if got := b.words(creditor); got[len(got)-1] != "RJCT AG09" {
 			t.Errorf("the creditor's bank learns the status of what it did not send: %q", got)

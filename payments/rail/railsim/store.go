@@ -21,6 +21,8 @@ type changes struct {
 	acked    map[int]uint64 // by member: sequence up to which messages may go
 	armed    []*timer
 	fired    []uint64 // timers by number
+	taken    []string // messages of queues, see submitOnce
+	untaken  []string
 }
 
 type queued struct {
@@ -35,7 +37,7 @@ func newChanges() *changes {
 // durable reports whether the changes must be on disk before anybody learns of them. An acknowledgement alone may be lost: its
 // messages are then delivered again.
 func (ch *changes) durable() bool {
-	return len(ch.payments)+len(ch.queued)+len(ch.armed)+len(ch.fired) > 0
+	return len(ch.payments)+len(ch.queued)+len(ch.armed)+len(ch.fired)+len(ch.taken) > 0
 }
 
 // store keeps a core over restarts of the process. What rules have counted is not kept, nor
@@ -51,6 +53,8 @@ CREATE TABLE IF NOT EXISTS member (id TEXT PRIMARY KEY, available INTEGER NOT NU
 CREATE TABLE IF NOT EXISTS queue (member TEXT NOT NULL, seq INTEGER NOT NULL, wire BLOB NOT NULL, PRIMARY KEY (member, seq)) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS payment (id INTEGER PRIMARY KEY, wire BLOB NOT NULL, state TEXT NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS timer (n INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL, wire BLOB) STRICT;
+CREATE TABLE IF NOT EXISTS taken (n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE IF NOT EXISTS answer (member TEXT NOT NULL, seq INTEGER NOT NULL, id TEXT NOT NULL, PRIMARY KEY (member, seq)) STRICT, WITHOUT ROWID;
 `
 
 // savedPayment and savedTimer are the forms of payment and timer in the store. They hold no name and no account; the pacs.008, which
@@ -126,9 +130,27 @@ func (s *store) save(c *core, ch *changes) error {
 			if err := exec(`INSERT INTO queue VALUES (?, ?, ?)`, string(c.members[q.to].ID), int64(q.d.Seq), q.d.Wire); err != nil {
 				return err
 			}
+			if q.d.Answers != "" {
+				if err := exec(`INSERT INTO answer VALUES (?, ?, ?)`, string(c.members[q.to].ID), int64(q.d.Seq), q.d.Answers); err != nil {
+					return err
+				}
+			}
+		}
+		for _, id := range ch.taken {
+			if err := exec(`INSERT OR IGNORE INTO taken (id) VALUES (?)`, id); err != nil {
+				return err
+			}
+		}
+		for _, id := range ch.untaken {
+			if err := exec(`DELETE FROM taken WHERE id = ?`, id); err != nil {
+				return err
+			}
 		}
 		for i, seq := range ch.acked {
 			if err := exec(`DELETE FROM queue WHERE member = ? AND seq <= ?`, string(c.members[i].ID), int64(min(seq, 1<<62))); err != nil {
+				return err
+			}
+			if err := exec(`DELETE FROM answer WHERE member = ? AND seq <= ?`, string(c.members[i].ID), int64(min(seq, 1<<62))); err != nil {
 				return err
 			}
 		}
@@ -183,14 +205,16 @@ func (s *store) load(c *core) error {
 		}
 		return rows, rs.Err()
 	}
-	var meta, members, queue, saved, timers []row
+	var meta, members, queue, saved, timers, taken, answers []row
 	err := s.db.View(context.Background(), func(tx *sqlitedb.Tx) (err error) {
-		var errs [5]error
+		var errs [7]error
 		meta, errs[0] = query(tx, `SELECT key, value FROM meta`, func(r *row) []any { return []any{&r.key, &r.text} })
 		members, errs[1] = query(tx, `SELECT id, available, reserved, last_seq FROM member`, func(r *row) []any { return []any{&r.key, &r.a, &r.b, &r.n} })
 		queue, errs[2] = query(tx, `SELECT member, seq, wire FROM queue ORDER BY member, seq`, func(r *row) []any { return []any{&r.key, &r.n, &r.wire} })
 		saved, errs[3] = query(tx, `SELECT id, wire, state FROM payment ORDER BY id`, func(r *row) []any { return []any{&r.id, &r.wire, &r.text} })
 		timers, errs[4] = query(tx, `SELECT n, at, body, wire FROM timer ORDER BY n`, func(r *row) []any { return []any{&r.n, &r.a, &r.text, &r.wire} })
+		taken, errs[5] = query(tx, `SELECT id FROM taken ORDER BY n`, func(r *row) []any { return []any{&r.key} })
+		answers, errs[6] = query(tx, `SELECT member, seq, id FROM answer`, func(r *row) []any { return []any{&r.key, &r.n, &r.text} })
 		return errors.Join(errs[:]...)
 	})
 	if err != nil {
@@ -222,10 +246,21 @@ func (s *store) load(c *core) error {
 		c.set.total += r.a + r.b - m.available
 		m.available, m.reserved, m.lastSeq = r.a, r.b, max(m.lastSeq, uint64(r.n))
 	}
+	type place struct {
+		member string
+		seq    int64
+	}
+	answersOf := map[place]string{}
+	for _, r := range answers {
+		answersOf[place{r.key, r.n}] = r.text
+	}
 	for _, r := range queue {
 		if i, ok := c.set.byID[payments.AgentID(r.key)]; ok {
-			c.members[i].queue = append(c.members[i].queue, waiting{Delivery: rail.Delivery{Seq: uint64(r.n), Wire: r.wire}})
+			c.members[i].queue = append(c.members[i].queue, waiting{Delivery: rail.Delivery{Seq: uint64(r.n), Wire: r.wire, Answers: answersOf[place{r.key, r.n}]}})
 		}
+	}
+	for _, r := range taken {
+		c.rememberTaken(r.key) // no log yet
 	}
 	for _, r := range saved {
 		if err := c.restorePayment(uint64(r.id), r.wire, r.text); err != nil {

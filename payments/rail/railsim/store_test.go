@@ -17,7 +17,7 @@ import (
 
 // A rail that is stopped without warning and started again between any two steps does what one that runs through does.
 func TestStoreRestart(t *testing.T) {
-	for name, r := range rails {
+	for name, r := range banksOf {
 		t.Run(name, func(t *testing.T) {
 			var want []string
 			var wantEffects Effects

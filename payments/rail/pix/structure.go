@@ -1,7 +1,8 @@
-package rail
+package pix
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/parleypay/parley/payments/iso20022"
@@ -28,7 +29,7 @@ func structure(text string, kinds map[string]func(string) bool) *node {
 	s := &structureReader{rest: text, kinds: kinds}
 	n := s.node()
 	if s.space(); s.rest != "" {
-		panic("rail: structure: text behind the end: " + s.rest)
+		panic("pix: structure: text behind the end: " + s.rest)
 	}
 	return n
 }
@@ -44,7 +45,7 @@ func (s *structureReader) node() *node {
 	s.space()
 	end := strings.IndexAny(s.rest, "?+*{:")
 	if end < 1 {
-		panic("rail: structure: no name at " + s.rest)
+		panic("pix: structure: no name at " + s.rest)
 	}
 	n := &node{name: s.rest[:end], least: 1, most: 1}
 	s.rest = s.rest[end:]
@@ -75,9 +76,9 @@ func (s *structureReader) node() *node {
 		n.leaf, n.ccy = leaf, kind == "amount"
 	case strings.ToUpper(kind) == kind:
 		values := strings.Split(kind, "|")
-		n.leaf = func(text string) bool { return contains(values, text) }
+		n.leaf = func(text string) bool { return slices.Contains(values, text) }
 	default:
-		panic("rail: structure: no kind " + kind)
+		panic("pix: structure: no kind " + kind)
 	}
 	return n
 }

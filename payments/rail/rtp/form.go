@@ -1,4 +1,4 @@
-package rail
+package rtp
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/internal/xmltext"
 )
 
 // rtpForm is the wire of TCH RTP: <Message xmlns="urn:tch"> with AppHdr and one element named after the message that holds what ISO
@@ -21,7 +23,7 @@ const (
 
 // rtpBodies names the element of each message.
 var rtpBodies = map[string]string{
-	MsgTransfer: "CreditTransfer", MsgStatus: "MessageStatusReport", MsgRequest: "PaymentStatusRequest",
+	rail.MsgTransfer: "CreditTransfer", rail.MsgStatus: "MessageStatusReport", rail.MsgRequest: "PaymentStatusRequest",
 	"camt.056.001.08": "ReturnOfFunds", "camt.029.001.09": "ResponseReturnOfFunds", "camt.035.001.05": "Acknowledgement",
 	"camt.026.001.07": "RequestForInfo", "camt.028.001.09": "ResponseForInfo", "pain.013.001.07": "PaymentRequest", "pain.014.001.07": "ResponsePaymentRequest",
 	"remt.001.001.04": "RemittanceAdvice", "acmt.022.001.02": "AccountIdentification", "pacs.009.001.08": "InstitutionTransfer",
@@ -30,7 +32,7 @@ var rtpBodies = map[string]string{
 	"admn.005.001.01": "EchoRequest", "admn.006.001.01": "EchoResponse",
 }
 
-func (rtpForm) open(p *Profile, wire []byte) (*opened, error) {
+func (rtpForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	limits := iso20022.Limits{SizeBytes: int64(p.SizeMaxBytes)}
 	// The schema's types tell which elements are times.
 	tree, err := limits.Inspect(wire)
@@ -39,9 +41,9 @@ func (rtpForm) open(p *Profile, wire []byte) (*opened, error) {
 	}
 	root := tree.Root()
 	if root.Name() == "Document" && root.Definition() != "" {
-		o := &opened{wire: root, documentAt: root, def: root.Definition()}
+		o := &rail.Parts{Wire: root, DocumentAt: root, Definition: root.Definition()}
 		b := rtpReader{p: p, o: o}
-		o.document = b.element(nil, root, "Document", root.Namespace(), root.Namespace())
+		o.Document = b.element(nil, root, "Document", root.Namespace(), root.Namespace())
 		return o, b.err
 	}
 	switch {
@@ -53,15 +55,15 @@ func (rtpForm) open(p *Profile, wire []byte) (*opened, error) {
 	if err := rtpWrapping(root); err != nil {
 		return nil, err
 	}
-	o := &opened{wire: root}
+	o := &rail.Parts{Wire: root}
 	for e := range root.Children() {
 		switch {
 		case e.Namespace() != rtpNamespace:
 			return nil, e.Fault("wrapper.namespace", "an element of another namespace in the wrapper")
-		case e.Name() == "AppHdr" && o.headerAt.IsZero() && o.documentAt.IsZero():
-			o.headerAt = e
-		case e.Name() != "AppHdr" && o.documentAt.IsZero():
-			o.documentAt = e
+		case e.Name() == "AppHdr" && o.HeaderAt.IsZero() && o.DocumentAt.IsZero():
+			o.HeaderAt = e
+		case e.Name() != "AppHdr" && o.DocumentAt.IsZero():
+			o.DocumentAt = e
 		default:
 			return nil, e.Fault("wrapper.element", "neither one AppHdr nor, after it, one message")
 		}
@@ -69,27 +71,27 @@ func (rtpForm) open(p *Profile, wire []byte) (*opened, error) {
 			return nil, err
 		}
 	}
-	if o.documentAt.IsZero() {
+	if o.DocumentAt.IsZero() {
 		return nil, root.Fault("wrapper.document", "no message in the wrapper")
 	}
 	namespace := ""
-	for e := range o.documentAt.Children() {
-		o.def, namespace = e.Definition(), e.Namespace()
+	for e := range o.DocumentAt.Children() {
+		o.Definition, namespace = e.Definition(), e.Namespace()
 		break
 	}
-	if name := rtpBodies[o.def]; name != o.documentAt.Name() {
-		return nil, o.documentAt.Fault("wrapper.element", "the wrapper's element is not the one of the message inside")
+	if name := rtpBodies[o.Definition]; name != o.DocumentAt.Name() {
+		return nil, o.DocumentAt.Fault("wrapper.element", "the wrapper's element is not the one of the message inside")
 	}
 	b := rtpReader{p: p, o: o}
-	o.document = b.element(nil, o.documentAt, "Document", namespace, namespace)
-	if !o.headerAt.IsZero() {
-		if rtpBlank(o.headerAt) {
-			if f := p.rule("header.filled", "AppHdr", o.headerAt); f != nil {
-				o.faults = append(o.faults, f)
+	o.Document = b.element(nil, o.DocumentAt, "Document", namespace, namespace)
+	if !o.HeaderAt.IsZero() {
+		if rtpBlank(o.HeaderAt) {
+			if f := p.Fault("header.filled", "AppHdr", o.HeaderAt); f != nil {
+				o.Faults = append(o.Faults, f)
 			}
 		} else {
 			head := iso20022.Namespace(p.HeaderVersion)
-			o.header = b.element(nil, o.headerAt, "AppHdr", head, head)
+			o.Header = b.element(nil, o.HeaderAt, "AppHdr", head, head)
 		}
 	}
 	return o, b.err
@@ -120,8 +122,8 @@ func rtpBlank(header iso20022.Element) bool {
 
 // rtpReader copies elements into ISO's form.
 type rtpReader struct {
-	p   *Profile
-	o   *opened
+	p   *rail.Profile
+	o   *rail.Parts
 	err error // the first thing that cannot be carried over
 }
 
@@ -130,12 +132,12 @@ func (r *rtpReader) element(b []byte, e iso20022.Element, name, namespace, in st
 	b = append(b, '<')
 	b = append(b, name...)
 	if namespace != in || name == "Document" || name == "AppHdr" {
-		b = append(append(append(b, ` xmlns="`...), escape(namespace)...), '"')
+		b = append(append(append(b, ` xmlns="`...), xmltext.Escape(namespace)...), '"')
 	}
 	for _, a := range e.Attributes() {
 		switch {
 		case a.Namespace == "":
-			b = append(append(append(append(append(b, ' '), a.Name...), `="`...), escape(a.Value)...), '"')
+			b = append(append(append(append(append(b, ' '), a.Name...), `="`...), xmltext.Escape(a.Value)...), '"')
 		case r.err == nil && name != "Document":
 			r.err = e.Fault("schema.attribute", "an attribute of another namespace")
 		}
@@ -154,19 +156,25 @@ func (r *rtpReader) element(b []byte, e iso20022.Element, name, namespace, in st
 	return append(append(append(b, "</"...), name...), '>')
 }
 
-// leaf appends the text of e as it stands, but a time with its zone.
+// leaf appends the text of e as it stands, but a time with its zone, and a participant in the header without its connection.
 func (r *rtpReader) leaf(b []byte, e iso20022.Element) []byte {
+	if e.Name() == "MmbId" && e.IsPlain() && !r.o.HeaderAt.IsZero() && strings.HasPrefix(e.Path(), r.o.HeaderAt.Path()) {
+		// A participant in the header is known by its routing number, without its connection.
+		if short, ok := strings.CutSuffix(e.Text(), rtpSuffix); ok && len(short) == 9 {
+			return append(b, xmltext.Escape(short)...)
+		}
+	}
 	if e.Type() != "ISODateTime" && e.Type() != "ISONormalisedDateTime" && e.Name() != "CreDt" {
-		return append(b, inner(e)...)
+		return append(b, xmltext.Inner(e)...)
 	}
 	text := e.Text()
 	t, err := time.Parse(rtpTime, text)
 	if err != nil || t.Format(rtpTime) != text || !e.IsPlain() {
 		path := r.path(e)
-		if f := r.p.rule("time.local", path, e); f != nil {
-			r.o.faults = append(r.o.faults, f)
+		if f := r.p.Fault("time.local", path, e); f != nil {
+			r.o.Faults = append(r.o.Faults, f)
 		}
-		return append(b, inner(e)...)
+		return append(b, xmltext.Inner(e)...)
 	}
 	t = r.p.Zone.Local(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second())
 	if e.Name() == "CreDt" {
@@ -177,31 +185,27 @@ func (r *rtpReader) leaf(b []byte, e iso20022.Element) []byte {
 
 // path is the path of e in ISO's form.
 func (r *rtpReader) path(e iso20022.Element) string {
-	path, top := e.Path(), r.o.documentAt.Path()
+	path, top := e.Path(), r.o.DocumentAt.Path()
 	if rest, ok := strings.CutPrefix(path, top); ok {
 		return "Document" + rest
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(path, r.o.wire.Path()), "/")
+	return strings.TrimPrefix(strings.TrimPrefix(path, r.o.Wire.Path()), "/")
 }
 
-func escape(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(s)
-}
-
-func (rtpForm) write(p *Profile, m *Message) ([]byte, error) {
+func (rtpForm) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	if m.Status != nil { // the status stands in the transaction
 		s := *m.Status
 		s.GroupLevel = false
-		m = &Message{Header: m.Header, Status: &s}
+		m = &rail.Message{Header: m.Header, Status: &s}
 	}
-	doc, err := appendDocument(nil, m)
+	doc, err := m.AppendDocument(nil)
 	if err != nil {
 		return nil, err
 	}
-	return rtpForm{}.wrap(p, &m.Header, doc)
+	return rtpForm{}.Wrap(p, &m.Header, doc)
 }
 
-func (rtpForm) wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+func (rtpForm) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
 	body := rtpBodies[h.MsgDef]
 	if body == "" {
 		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
@@ -221,7 +225,7 @@ func (rtpForm) wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, er
 		return nil, err
 	}
 	w := rtpWriter{zone: p.Zone}
-	b := append(make([]byte, 0, len(document)+2048), xmlDeclaration...)
+	b := append(make([]byte, 0, len(document)+2048), xmltext.Declaration...)
 	b = append(b, `<Message xmlns="`+rtpNamespace+`" xmlns:head="`+header.Root().Namespace()+`" xmlns:m="`+doc.Root().Namespace()+`"><AppHdr>`...)
 	w.prefix = "head:"
 	for e := range header.Root().Children() {
@@ -245,14 +249,14 @@ func rtpParty(id payments.AgentID) payments.AgentID {
 
 // rtpWriter copies elements of ISO's form with a prefix, their times in the rail's zone.
 type rtpWriter struct {
-	zone   Zone
+	zone   rail.Zone
 	prefix string
 }
 
 func (w *rtpWriter) element(b []byte, e iso20022.Element, name string) []byte {
 	b = append(append(append(b, '<'), w.prefix...), name...)
 	for _, a := range e.Attributes() {
-		b = append(append(append(append(append(b, ' '), a.Name...), `="`...), escape(a.Value)...), '"')
+		b = append(append(append(append(append(b, ' '), a.Name...), `="`...), xmltext.Escape(a.Value)...), '"')
 	}
 	b = append(b, '>')
 	switch {
@@ -270,7 +274,7 @@ func (w *rtpWriter) element(b []byte, e iso20022.Element, name string) []byte {
 		}
 		fallthrough
 	default:
-		b = append(b, inner(e)...)
+		b = append(b, xmltext.Inner(e)...)
 	}
 	return append(append(append(append(b, "</"...), w.prefix...), name...), '>')
 }

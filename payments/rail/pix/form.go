@@ -1,4 +1,4 @@
-package rail
+package pix
 
 import (
 	"errors"
@@ -8,6 +8,9 @@ import (
 
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/iso20022"
+	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/internal/pattern"
+	"github.com/parleypay/parley/payments/rail/internal/xmltext"
 )
 
 // pixForm is the wire of Pix's settlement system (SPI): an Envelope in a namespace of its own for each message and version, with AppHdr
@@ -19,7 +22,7 @@ var pixMessages = map[string]struct {
 	name, namespace string
 	structure       *node
 }{
-	MsgTransfer: {"pacs.008.spi.1.16", "https://www.bcb.gov.br/pi/pacs.008/1.16", structure(`Envelope{`+pixHeader+` Document{FIToFICstmrCdtTrf{
+	rail.MsgTransfer: {"pacs.008.spi.1.16", "https://www.bcb.gov.br/pi/pacs.008/1.16", structure(`Envelope{`+pixHeader+` Document{FIToFICstmrCdtTrf{
 		GrpHdr{MsgId:msgid CreDtTm:time NbOfTxs:number SttlmInf{SttlmMtd:CLRG} PmtTpInf{InstrPrty:HIGH|NORM SvcLvl{Prtry:PAGPRI|PAGAGD|PAGFRD}}}
 		CdtTrfTxInf+{
 			PmtId{InstrId?:eod EndToEndId:e2e TxId?:txid}
@@ -36,7 +39,7 @@ var pixMessages = map[string]struct {
 			Tax?{RefNb:alnum50 Rcrd+{Tp:CBSSPLIT|IBSSPLIT Ctgy:INF TaxAmt{TtlAmt:amount}}}
 			RmtInf?{Ustrd?:text140 Strd?{RfrdDocInf{Tp{CdOrPrtry{Prtry:AGFSS|AGTEC|AGTOT} Issr:ispb}} RfrdDocAmt{AdjstmntAmtAndRsn+{Amt:amount Rsn:VLCP|VLDN}}}}
 		}}}}`, pixKinds)},
-	MsgStatus: {"pacs.002.spi.1.17", "https://www.bcb.gov.br/pi/pacs.002/1.17", structure(`Envelope{`+pixHeader+` Document{FIToFIPmtStsRpt{
+	rail.MsgStatus: {"pacs.002.spi.1.17", "https://www.bcb.gov.br/pi/pacs.002/1.17", structure(`Envelope{`+pixHeader+` Document{FIToFIPmtStsRpt{
 		GrpHdr{MsgId:msgid CreDtTm:time}
 		TxInfAndSts+{
 			OrgnlInstrId:eod OrgnlEndToEndId:e2e TxSts:ACCC|ACSC|ACSP|RJCT
@@ -64,26 +67,28 @@ const pixHeader = `AppHdr{Fr{FIId{FinInstnId{Othr{Id:ispb}}}} To{FIId{FinInstnId
 const pixTime = "2006-01-02T15:04:05.000Z"
 
 var pixKinds = map[string]func(string) bool{
-	"msgid":  func(s string) bool { return fits(s, "M", alnumUp, 8, alnums, 23) },
+	"msgid":  func(s string) bool { return pattern.Fits(s, "M", pattern.Upper, 8, pattern.Alnum, 23) },
 	"e2e":    func(s string) bool { return payments.CheckPixEndToEndID(s) == nil },
 	"return": func(s string) bool { return payments.CheckPixReturnID(s) == nil },
 	"eod": func(s string) bool {
 		return payments.CheckPixEndToEndID(s) == nil || payments.CheckPixReturnID(s) == nil
 	},
-	"ispb": func(s string) bool { return fits(s, alnumUp, 8) },
+	"ispb": func(s string) bool { return pattern.Fits(s, pattern.Upper, 8) },
 	"time": func(s string) bool {
 		t, err := time.Parse(pixTime, s)
 		return err == nil && t.Format(pixTime) == s
 	},
 	"date":    func(s string) bool { _, err := time.Parse(time.DateOnly, s); return err == nil },
-	"number":  func(s string) bool { return len(s) >= 1 && len(s) <= 15 && fits(s, digits, len(s)) },
-	"branch":  func(s string) bool { return len(s) >= 1 && len(s) <= 4 && fits(s, digits, len(s)) },
-	"account": func(s string) bool { return len(s) >= 1 && len(s) <= 20 && fits(s, alnumUp, len(s)) },
-	"txid":    func(s string) bool { return len(s) >= 1 && len(s) <= 35 && fits(s, alnums, len(s)) },
-	"alnum50": func(s string) bool { return len(s) >= 1 && len(s) <= 50 && fits(s, alnums, len(s)) },
-	"cnpj":    func(s string) bool { return fits(s, alnumUp, 12, digits, 2) },
-	"taxid":   func(s string) bool { return fits(s, digits, 11) || fits(s, alnumUp, 12, digits, 2) },
-	"code":    func(s string) bool { return fits(s, alnumUp, 4) },
+	"number":  func(s string) bool { return len(s) >= 1 && len(s) <= 15 && pattern.Fits(s, pattern.Digits, len(s)) },
+	"branch":  func(s string) bool { return len(s) >= 1 && len(s) <= 4 && pattern.Fits(s, pattern.Digits, len(s)) },
+	"account": func(s string) bool { return len(s) >= 1 && len(s) <= 20 && pattern.Fits(s, pattern.Upper, len(s)) },
+	"txid":    func(s string) bool { return len(s) >= 1 && len(s) <= 35 && pattern.Fits(s, pattern.Alnum, len(s)) },
+	"alnum50": func(s string) bool { return len(s) >= 1 && len(s) <= 50 && pattern.Fits(s, pattern.Alnum, len(s)) },
+	"cnpj":    func(s string) bool { return pattern.Fits(s, pattern.Upper, 12, pattern.Digits, 2) },
+	"taxid": func(s string) bool {
+		return pattern.Fits(s, pattern.Digits, 11) || pattern.Fits(s, pattern.Upper, 12, pattern.Digits, 2)
+	},
+	"code":    func(s string) bool { return pattern.Fits(s, pattern.Upper, 4) },
 	"amount":  func(string) bool { return true }, // the decoder's to judge
 	"text35":  func(s string) bool { return within(s, 35) },
 	"text77":  func(s string) bool { return within(s, 77) },
@@ -92,53 +97,60 @@ var pixKinds = map[string]func(string) bool{
 	"text350": func(s string) bool { return within(s, 350) }, "text1000": func(s string) bool { return within(s, 1000) },
 }
 
+// ownNames returns the catalogue's names by ISO's definition.
+func ownNames() map[string]string {
+	names := map[string]string{}
+	for def, m := range pixMessages {
+		names[def] = m.name
+	}
+	return names
+}
+
 // within reports whether s has 1 to n characters.
 func within(s string, n int) bool { return s != "" && len([]rune(s)) <= n }
 
-func (pixForm) name(def string) string { return pixMessages[def].name }
-
-func (pixForm) open(p *Profile, wire []byte) (*opened, error) {
+func (pixForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	limits := iso20022.Limits{SizeBytes: int64(p.SizeMaxBytes)}
 	tree, err := limits.Parse(wire)
 	if err != nil {
 		return nil, err
 	}
-	o := &opened{wire: tree.Root()}
+	o := &rail.Parts{Wire: tree.Root()}
 	for def, m := range pixMessages {
-		if o.wire.Namespace() == m.namespace {
-			o.def = def
+		if o.Wire.Namespace() == m.namespace {
+			o.Definition = def
 		}
 	}
 	switch {
-	case o.def == "":
-		return nil, o.wire.Fault("wrapper.namespace", "the envelope belongs to no message of this rail that is read here")
-	case o.wire.Name() != "Envelope":
-		return nil, o.wire.Fault("wrapper.element", "the wrapper's element is not Envelope")
+	case o.Definition == "":
+		return nil, o.Wire.Fault("wrapper.namespace", "the envelope belongs to no message of this rail that is read here")
+	case o.Wire.Name() != "Envelope":
+		return nil, o.Wire.Fault("wrapper.element", "the wrapper's element is not Envelope")
 	}
-	if at, why := pixMessages[o.def].structure.check(o.wire); why != "" {
+	if at, why := pixMessages[o.Definition].structure.check(o.Wire); why != "" {
 		path := strings.TrimPrefix(strings.TrimPrefix(at.Path(), "/Envelope"), "/")
-		if f := p.rule("structure", path, at); f != nil {
+		if f := p.Fault("structure", path, at); f != nil {
 			f.Text = why
-			return nil, RuleErrors{f} // nothing else can be judged
+			return nil, rail.RuleErrors{f} // nothing else can be judged
 		}
 	}
-	o.headerAt, _ = o.wire.Child("AppHdr")
-	o.documentAt, _ = o.wire.Child("Document")
+	o.HeaderAt, _ = o.Wire.Child("AppHdr")
+	o.DocumentAt, _ = o.Wire.Child("Document")
 	t := pixReader{}
-	if o.header, err = t.header(o); err != nil {
+	if o.Header, err = t.header(o); err != nil {
 		return nil, err
 	}
-	switch o.def {
-	case MsgTransfer:
-		o.document, err = t.transfer(o.documentAt)
-	case MsgStatus:
-		o.document = t.report(o.documentAt)
+	switch o.Definition {
+	case rail.MsgTransfer:
+		o.Document, err = t.transfer(o.DocumentAt)
+	case rail.MsgStatus:
+		o.Document = t.report(o.DocumentAt)
 	default:
 		t.b = nil
-		t.put(`<Document xmlns="%s">`, iso20022.Namespace(o.def))
-		t.children(o.documentAt)
+		t.put(`<Document xmlns="%s">`, iso20022.Namespace(o.Definition))
+		t.children(o.DocumentAt)
 		t.put("</Document>")
-		o.document = t.b
+		o.Document = t.b
 	}
 	return o, err
 }
@@ -159,11 +171,11 @@ func (t *pixReader) copy(e iso20022.Element, names ...string) {
 func (t *pixReader) tree(e iso20022.Element) {
 	t.put("<%s", e.Name())
 	if ccy, ok := e.Attr("Ccy"); ok {
-		t.put(` Ccy="%s"`, escape(ccy))
+		t.put(` Ccy="%s"`, xmltext.Escape(ccy))
 	}
 	t.put(">")
 	if e.IsLeaf() {
-		t.b = append(t.b, inner(e)...)
+		t.b = append(t.b, xmltext.Inner(e)...)
 	} else {
 		t.children(e)
 	}
@@ -176,16 +188,16 @@ func (t *pixReader) children(e iso20022.Element) {
 	}
 }
 
-func (t *pixReader) header(o *opened) ([]byte, error) {
-	h := o.headerAt
+func (t *pixReader) header(o *rail.Parts) ([]byte, error) {
+	h := o.HeaderAt
 	t.b = nil
 	t.put(`<AppHdr xmlns="%s">`, iso20022.Namespace("head.001.001.01"))
 	for _, side := range [2]string{"Fr", "To"} {
 		t.put("<%[1]s><FIId><FinInstnId><ClrSysMmbId><MmbId>%[2]s</MmbId></ClrSysMmbId></FinInstnId></FIId></%[1]s>", side,
-			escape(h.Value(side, "FIId", "FinInstnId", "Othr", "Id")))
+			xmltext.Escape(h.Value(side, "FIId", "FinInstnId", "Othr", "Id")))
 	}
 	t.copy(h, "BizMsgIdr")
-	def := o.def
+	def := o.Definition
 	if h.Value("MsgDefIdr") != pixMessages[def].name {
 		def = "other" // judged by the rule about the header
 	}
@@ -198,7 +210,7 @@ func (t *pixReader) header(o *opened) ([]byte, error) {
 func (t *pixReader) transfer(doc iso20022.Element) ([]byte, error) {
 	body, _ := doc.Child("FIToFICstmrCdtTrf")
 	t.b = nil
-	t.put(`<Document xmlns="%s"><FIToFICstmrCdtTrf><GrpHdr>`, iso20022.Namespace(MsgTransfer))
+	t.put(`<Document xmlns="%s"><FIToFICstmrCdtTrf><GrpHdr>`, iso20022.Namespace(rail.MsgTransfer))
 	t.copy(body, "GrpHdr", "MsgId")
 	t.copy(body, "GrpHdr", "CreDtTm")
 	t.copy(body, "GrpHdr", "NbOfTxs")
@@ -209,7 +221,7 @@ func (t *pixReader) transfer(doc iso20022.Element) ([]byte, error) {
 		}
 		t.put("<CdtTrfTxInf>")
 		t.copy(tx, "PmtId")
-		t.put("<PmtTpInf><LclInstrm><Prtry>%s</Prtry></LclInstrm></PmtTpInf>", escape(tx.Value("MndtRltdInf", "Tp", "LclInstrm", "Prtry")))
+		t.put("<PmtTpInf><LclInstrm><Prtry>%s</Prtry></LclInstrm></PmtTpInf>", xmltext.Escape(tx.Value("MndtRltdInf", "Tp", "LclInstrm", "Prtry")))
 		t.copy(tx, "IntrBkSttlmAmt")
 		t.copy(tx, "AccptncDtTm")
 		t.copy(tx, "ChrgBr")
@@ -261,7 +273,7 @@ func pixAccount(tx iso20022.Element, side string) (string, error) {
 func (t *pixReader) report(doc iso20022.Element) []byte {
 	body, _ := doc.Child("FIToFIPmtStsRpt")
 	t.b = nil
-	t.put(`<Document xmlns="%s"><FIToFIPmtStsRpt>`, iso20022.Namespace(MsgStatus))
+	t.put(`<Document xmlns="%s"><FIToFIPmtStsRpt>`, iso20022.Namespace(rail.MsgStatus))
 	t.copy(body, "GrpHdr")
 	for tx := range body.Children() {
 		if tx.Name() != "TxInfAndSts" {
@@ -277,7 +289,7 @@ func (t *pixReader) report(doc iso20022.Element) []byte {
 			}
 		}
 		if day, _, ok := strings.Cut(tx.Value("FctvIntrBkSttlmDt", "DtTm"), "T"); ok {
-			t.put("<FctvIntrBkSttlmDt><Dt>%s</Dt></FctvIntrBkSttlmDt>", escape(day))
+			t.put("<FctvIntrBkSttlmDt><Dt>%s</Dt></FctvIntrBkSttlmDt>", xmltext.Escape(day))
 		}
 		t.put("</TxInfAndSts>")
 	}
@@ -285,7 +297,7 @@ func (t *pixReader) report(doc iso20022.Element) []byte {
 	return t.b
 }
 
-func (pixForm) wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+func (pixForm) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
 	if h.MsgDef == msgPixRejection {
 		doc, err := iso20022.Parse(document)
 		if err != nil {
@@ -342,9 +354,9 @@ func (pixForm) wrap(p *Profile, h *iso20022.Header, document []byte) ([]byte, er
 	return pixEnvelope(p, h, w.b)
 }
 
-func (pixForm) write(p *Profile, m *Message) ([]byte, error) {
+func (pixForm) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	// The codec's own checks of every value come first: what follows only places values.
-	if _, err := appendDocument(nil, m); err != nil {
+	if _, err := m.AppendDocument(nil); err != nil {
 		return nil, err
 	}
 	if m.Transfer != nil && m.Transfer.UETR != "" {
@@ -363,7 +375,7 @@ func (pixForm) write(p *Profile, m *Message) ([]byte, error) {
 }
 
 // pixEnvelope puts header and document into the envelope, and checks the whole: what leaves has the structure that is read.
-func pixEnvelope(p *Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+func pixEnvelope(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
 	def, ok := pixMessages[h.MsgDef]
 	if !ok || document == nil {
 		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
@@ -371,17 +383,17 @@ func pixEnvelope(p *Profile, h *iso20022.Header, document []byte) ([]byte, error
 	if _, err := h.Append(nil); err != nil {
 		return nil, err
 	}
-	w := pixReader{b: append(make([]byte, 0, len(document)+1024), xmlDeclaration...)}
+	w := pixReader{b: append(make([]byte, 0, len(document)+1024), xmltext.Declaration...)}
 	w.put(`<Envelope xmlns="%s"><AppHdr>`, def.namespace)
 	for _, side := range []struct {
 		name string
 		id   payments.AgentID
 	}{{"Fr", h.From}, {"To", h.To}} {
-		w.put("<%[1]s><FIId><FinInstnId><Othr><Id>%[2]s</Id></Othr></FinInstnId></FIId></%[1]s>", side.name, escape(string(side.id)))
+		w.put("<%[1]s><FIId><FinInstnId><Othr><Id>%[2]s</Id></Othr></FinInstnId></FIId></%[1]s>", side.name, xmltext.Escape(string(side.id)))
 	}
 	// The signature is put in by whoever holds the keys: three references, over KeyInfo, AppHdr and Document.
 	w.put("<BizMsgIdr>%s</BizMsgIdr><MsgDefIdr>%s</MsgDefIdr><CreDt>%s</CreDt><Sgntr></Sgntr></AppHdr><Document>",
-		escape(h.BizMsgID), def.name, h.Created.UTC().Format(pixTime))
+		xmltext.Escape(h.BizMsgID), def.name, h.Created.UTC().Format(pixTime))
 	w.b = append(append(w.b, document...), "</Document></Envelope>"...)
 	tree, err := iso20022.Parse(w.b)
 	if err != nil {
@@ -395,20 +407,20 @@ func pixEnvelope(p *Profile, h *iso20022.Header, document []byte) ([]byte, error
 
 func (t *pixReader) optional(name, text string) {
 	if text != "" {
-		t.put("<%[1]s>%[2]s</%[1]s>", name, escape(text))
+		t.put("<%[1]s>%[2]s</%[1]s>", name, xmltext.Escape(text))
 	}
 }
 
 func (t *pixReader) writeTransfer(x *iso20022.CreditTransfer) error {
 	t.put("<FIToFICstmrCdtTrf><GrpHdr><MsgId>%s</MsgId><CreDtTm>%s</CreDtTm><NbOfTxs>1</NbOfTxs><SttlmInf><SttlmMtd>CLRG</SttlmMtd></SttlmInf>"+
 		"<PmtTpInf><InstrPrty>HIGH</InstrPrty><SvcLvl><Prtry>PAGPRI</Prtry></SvcLvl></PmtTpInf></GrpHdr><CdtTrfTxInf><PmtId>",
-		escape(x.MessageID), x.Created.UTC().Format(pixTime))
+		xmltext.Escape(x.MessageID), x.Created.UTC().Format(pixTime))
 	t.optional("InstrId", x.InstructionID)
 	t.optional("EndToEndId", string(x.EndToEndID))
 	t.optional("TxId", x.TransactionID)
 	t.put(`</PmtId><IntrBkSttlmAmt Ccy="%s">%s</IntrBkSttlmAmt><AccptncDtTm>%s</AccptncDtTm><ChrgBr>%s</ChrgBr>`+
 		"<MndtRltdInf><Tp><LclInstrm><Prtry>%s</Prtry></LclInstrm></Tp></MndtRltdInf>",
-		x.Amount.Currency, x.Amount.Text(), x.AcceptanceTime.UTC().Format(pixTime), escape(x.ChargeBearer), escape(x.LocalPrtry))
+		x.Amount.Currency, x.Amount.Text(), x.AcceptanceTime.UTC().Format(pixTime), xmltext.Escape(x.ChargeBearer), xmltext.Escape(x.LocalPrtry))
 	for _, side := range []struct {
 		name  string
 		party *iso20022.Party
@@ -417,7 +429,7 @@ func (t *pixReader) writeTransfer(x *iso20022.CreditTransfer) error {
 		if err != nil {
 			return err
 		}
-		agent := fmt.Sprintf("<%[1]sAgt><FinInstnId><ClrSysMmbId><MmbId>%[2]s</MmbId></ClrSysMmbId></FinInstnId></%[1]sAgt>", side.name, escape(string(side.party.Agent.ID)))
+		agent := fmt.Sprintf("<%[1]sAgt><FinInstnId><ClrSysMmbId><MmbId>%[2]s</MmbId></ClrSysMmbId></FinInstnId></%[1]sAgt>", side.name, xmltext.Escape(string(side.party.Agent.ID)))
 		if side.name == "Cdtr" {
 			t.put("%s", agent)
 		}
@@ -430,23 +442,23 @@ func (t *pixReader) writeTransfer(x *iso20022.CreditTransfer) error {
 			t.put("%s", agent)
 		}
 	}
-	t.put("<Purp><Cd>%s</Cd></Purp>", escape(x.Purpose))
+	t.put("<Purp><Cd>%s</Cd></Purp>", xmltext.Escape(x.Purpose))
 	if x.Remittance != "" {
-		t.put("<RmtInf><Ustrd>%s</Ustrd></RmtInf>", escape(x.Remittance))
+		t.put("<RmtInf><Ustrd>%s</Ustrd></RmtInf>", xmltext.Escape(x.Remittance))
 	}
 	t.put("</CdtTrfTxInf></FIToFICstmrCdtTrf>")
 	return nil
 }
 
 func (t *pixReader) writeReport(s *iso20022.StatusReport) {
-	t.put("<FIToFIPmtStsRpt><GrpHdr><MsgId>%s</MsgId><CreDtTm>%s</CreDtTm></GrpHdr><TxInfAndSts>", escape(s.MessageID), s.Created.UTC().Format(pixTime))
+	t.put("<FIToFIPmtStsRpt><GrpHdr><MsgId>%s</MsgId><CreDtTm>%s</CreDtTm></GrpHdr><TxInfAndSts>", xmltext.Escape(s.MessageID), s.Created.UTC().Format(pixTime))
 	t.optional("OrgnlInstrId", s.OriginalInstruction)
 	t.optional("OrgnlEndToEndId", string(s.OriginalEndToEnd))
 	t.optional("TxSts", s.Status)
 	if s.Reason != "" || s.ReasonInfo != "" {
 		t.put("<StsRsnInf>")
 		if s.Reason != "" {
-			t.put("<Rsn><Cd>%s</Cd></Rsn>", escape(s.Reason))
+			t.put("<Rsn><Cd>%s</Cd></Rsn>", xmltext.Escape(s.Reason))
 		}
 		t.optional("AddtlInf", s.ReasonInfo)
 		t.put("</StsRsnInf>")
