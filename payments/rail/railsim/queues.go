@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,8 +37,8 @@ type Queue struct {
 // so that the broker delivers it again, and "html", "ok" and "error" put their text as a message before the answer.
 var notOverQueues = map[string]bool{"hang": true, "slow": true, "tls": true}
 
-// check reports everything that is wrong, joined.
-func (q *Queues) check(s *Sim) error {
+// Validate reports everything that is wrong for a rail of that configuration, joined.
+func (q *Queues) Validate(cfg *Config) error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("railsim: queues: "+format, args...)) }
 	if len(q.Participants) == 0 {
@@ -45,7 +46,7 @@ func (q *Queues) check(s *Sim) error {
 	}
 	users := map[string]bool{}
 	for id, p := range q.Participants {
-		if _, known := s.set.byID[id]; !known {
+		if !slices.ContainsFunc(cfg.Participants, func(p Participant) bool { return p.ID == id }) {
 			wrong("participants.%s: not on this rail", id)
 		}
 		user := cmp.Or(p.User, string(id))
@@ -54,8 +55,8 @@ func (q *Queues) check(s *Sim) error {
 		}
 		users[user] = true
 	}
-	for i, r := range s.set.rules {
-		for _, a := range r.plan {
+	for i, r := range cfg.Rules {
+		for _, a := range append([]Action{r.Action}, r.Actions...) {
 			if notOverQueues[a.Do] {
 				wrong("rules[%d].action: do: %s does not exist over queues, where the broker answers the sender", i, a.Do)
 			}
@@ -69,7 +70,7 @@ func (q *Queues) check(s *Sim) error {
 // the broker delivers it; a message to a participant is forgotten when the broker has accepted it, so after a lost acceptance it comes
 // twice.
 func (s *Sim) ServeQueues(ctx context.Context, q Queues) error {
-	if err := q.check(s); err != nil {
+	if err := q.Validate(&s.cfg); err != nil {
 		return err
 	}
 	receiver, err := amqp.NewReceiver(amqp.ReceiverConfig{Broker: q.Broker, Address: q.FromParticipants, MessageMaxBytes: s.set.profile.SizeMaxBytes})
