@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ import (
 	"github.com/parleypay/parley/payments/intent"
 	"github.com/parleypay/parley/payments/journal"
 	"github.com/parleypay/parley/payments/rail"
+	"github.com/parleypay/parley/payments/rail/amqp"
 	"github.com/parleypay/parley/payments/rail/rails"
 	"github.com/parleypay/parley/sdk"
 )
@@ -46,7 +48,14 @@ type BankFile struct {
 	Rail struct {
 		Profile       string        `yaml:"profile,required"` // fednow, sctinst, rtp or pix
 		URL           string        `yaml:"url,required"`
-		TokenFile     string        `yaml:"token_file,required"`
+		TokenFile     string        `yaml:"token_file"` // token over HTTP, password at a broker
+		Transport     string        `yaml:"transport"`  // http (default) or amqp, for which the rest is
+		User          string        `yaml:"user"`       // at the broker; default the agent
+		ToService     string        `yaml:"to_service"`
+		FromService   string        `yaml:"from_service"`
+		CAFile        string        `yaml:"ca_file"`
+		CertFile      string        `yaml:"cert_file"`
+		KeyFile       string        `yaml:"key_file"`
 		AnswerTimeout time.Duration `yaml:"answer_timeout"` // for tests: replaces the rail's own and scales its other clocks
 	} `yaml:"rail,required"`
 	PayeeCheck struct {
@@ -87,6 +96,8 @@ type Bank struct {
 	codes    []connector.Code
 	token    string // of the relay
 	railAuth string
+	broker   amqp.Broker
+	railCAs  *x509.CertPool
 }
 
 // ReadBank reads and checks a connector's configuration. Its error is a config.Faults with all that is wrong.
@@ -94,7 +105,7 @@ func ReadBank(path string) (*Bank, error) {
 	b := &Bank{}
 	src := config.Read(path, &b.file)
 	f := &b.file
-	beside(path, &f.Store, &f.Relay.TokenFile, &f.Rail.TokenFile)
+	beside(path, &f.Store, &f.Relay.TokenFile, &f.Rail.TokenFile, &f.Rail.CAFile, &f.Rail.CertFile, &f.Rail.KeyFile)
 	fail := func(key string, err error) {
 		if err != nil {
 			src.Faultf(key, "%s", strings.TrimPrefix(err.Error(), "payments: "))
@@ -119,14 +130,7 @@ func ReadBank(path string) (*Bank, error) {
 		b.profile, err = rails.Lookup(f.Rail.Profile)
 		fail("rail.profile", err)
 	}
-	if f.Rail.TokenFile != "" {
-		b.railAuth, err = oneSecret(f.Rail.TokenFile)
-		fail("rail.token_file", err)
-	}
-	if f.Rail.URL != "" && f.Agent != "" {
-		_, err = rail.DialHTTP(rail.HTTPConfig{BaseURL: f.Rail.URL, Participant: f.Agent, Token: "not used here"})
-		fail("rail.url", err)
-	}
+	b.readTransport(src)
 	if b.profile != nil {
 		if a, s := b.agent, b.profile.Service; a != "" && (a.IsBIC() != s.IsBIC() || !a.IsBIC() && len(a) != len(s)) { // ABA numbers have 9 digits, ISPBs 8
 			src.Faultf("agent", "is not the kind of agent id that %s uses", b.profile.Name)
@@ -150,6 +154,69 @@ func ReadBank(path string) (*Bank, error) {
 	b.readAccounts(src)
 	b.readCodes(src)
 	return b, src.Err()
+}
+
+// readTransport checks how the rail is reached.
+func (b *Bank) readTransport(src *config.Source) {
+	f := &b.file.Rail
+	var err error
+	if checkTransport(src, "rail.transport", f.Transport) {
+		if f.User == "" {
+			f.User = b.file.Agent
+		}
+		if b.broker, err = broker(f.URL, f.User, f.TokenFile, tlsFiles{f.CAFile, f.CertFile, f.KeyFile}); err != nil {
+			src.Faultf("rail", "%v", err)
+		} else if b.profile != nil {
+			if _, err := amqp.New(b.queues()); err != nil {
+				src.Faultf("rail", "%s", strings.TrimPrefix(err.Error(), "amqp: "))
+			}
+		}
+		return
+	}
+	for _, only := range []struct{ key, value string }{{"user", f.User}, {"to_service", f.ToService}, {"from_service", f.FromService}, {"cert_file", f.CertFile}, {"key_file", f.KeyFile}} {
+		if only.value != "" {
+			src.Faultf("rail."+only.key, "is for transport: amqp")
+		}
+	}
+	if f.CAFile != "" {
+		text, err := os.ReadFile(f.CAFile)
+		b.railCAs = x509.NewCertPool()
+		if err != nil {
+			src.Faultf("rail.ca_file", "%v", err)
+		} else if !b.railCAs.AppendCertsFromPEM(text) {
+			src.Faultf("rail.ca_file", "holds no certificate")
+		}
+	}
+	if f.TokenFile == "" {
+		if src.Has("rail") {
+			src.Faultf("rail.token_file", "is required")
+		}
+	} else if b.railAuth, err = oneSecret(f.TokenFile); err != nil {
+		src.Faultf("rail.token_file", "%v", err)
+	}
+	if f.URL != "" && b.file.Agent != "" {
+		if _, err = rail.DialHTTP(rail.HTTPConfig{BaseURL: f.URL, Participant: b.file.Agent, Token: "not used here"}); err != nil {
+			src.Faultf("rail.url", "%v", err)
+		}
+	}
+}
+
+func (b *Bank) queues() amqp.Config {
+	return amqp.Config{Broker: b.broker, Profile: b.profile, ToService: b.file.Rail.ToService, FromService: b.file.Rail.FromService}
+}
+
+// dialRail returns the transport to the rail, and what closes it.
+func (b *Bank) dialRail() (rail.Transport, func() error, error) {
+	f := &b.file
+	if f.Rail.Transport == transportAMQP {
+		t, err := amqp.New(b.queues())
+		if err != nil {
+			return nil, nil, err
+		}
+		return t, t.Close, nil
+	}
+	t, err := rail.DialHTTP(rail.HTTPConfig{BaseURL: f.Rail.URL, Participant: f.Agent, Token: b.railAuth, RootCAs: b.railCAs})
+	return t, func() error { return nil }, err
 }
 
 func (b *Bank) readAccounts(src *config.Source) {
@@ -297,10 +364,11 @@ func RunConnector(ctx context.Context, b *Bank, o Options) (err error) {
 		return err
 	}
 	defer closing(&err, endpoint.Close)
-	transport, err := rail.DialHTTP(rail.HTTPConfig{BaseURL: f.Rail.URL, Participant: f.Agent, Token: b.railAuth})
+	transport, hangUp, err := b.dialRail()
 	if err != nil {
 		return err
 	}
+	defer closing(&err, hangUp)
 	metrics := newMetrics()
 	actor := f.Actor
 	if actor == "" {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -163,6 +164,51 @@ func TestEverythingWrongIsSaid(t *testing.T) {
 	wantAll(t, err, "rail.yaml:4: participants[0].prefundd: unknown key", "rail.yaml:4: participants[0].id:", "rail.yaml:4: participants[0].token:", "rail.yaml:5: rules[0].action:", "rail.yaml:6: monitor:")
 	_, err = ReadRelay(write("relay.yaml", "lisen: x\nstore: here\nmonitor: 0.0.0.0:1\nttl_max: 1ms\ntokens_file: none\n"))
 	wantAll(t, err, "relay.yaml: listen: is required", "relay.yaml:1: lisen: unknown key", "relay.yaml:3: monitor:", "ttl_max must be", "relay.yaml:5: tokens_file:")
+}
+
+// TestQueuesConfiguration checks what the files say of queues: all that is wrong, at its key, and no secret in it.
+func TestQueuesConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("password", "hunter2\n")
+	railText := "listen: 127.0.0.1:0\nrail: fednow\ntransport: amqp\nqueues:\n  url: %s\n  user: rail\n  password_file: password\n  from_participants: q\n" +
+		"  participants: {%s}\nparticipants:\n  - {id: \"021040078\", prefunded: \"1.00\"}\nrules: [{action: {do: %s}}]\n"
+	f, err := ReadRail(write("rail.yaml", fmt.Sprintf(railText, "amqp://127.0.0.1:5672", "\"021040078\": /queue/a", "late")))
+	if err != nil || f.queues.Broker.Password != "hunter2" || len(f.queues.Participants) != 1 {
+		t.Errorf("%v %d", err, len(f.queues.Participants))
+	}
+	_, err = ReadRail(write("rail.yaml", fmt.Sprintf(railText, "amqp://192.0.2.1", "\"091000019\": /queue/a", "hang")))
+	wantAll(t, err, "rail.yaml:4: queues: without TLS", "rail.yaml:4: queues: participants.091000019: not on this rail", "rail.yaml:4: queues: rules[0].action: do: hang")
+	_, err = ReadRail(write("rail.yaml", strings.Replace(fmt.Sprintf(railText, "amqp://127.0.0.1", "", "late"), "transport: amqp", "transport: smtp", 1)))
+	wantAll(t, err, "rail.yaml:3: transport: must be http or amqp", "rail.yaml:4: queues: is for transport: amqp")
+	bankText := "agent: \"021040078\"\nname: A\nstore: s\nrelay: {url: \"ws://127.0.0.1:1\"}\nrail: {profile: fednow, url: %q%s}\n"
+	b, err := ReadBank(write("bank.yaml", fmt.Sprintf(bankText, "amqp://127.0.0.1:5672", ", transport: amqp, token_file: password, to_service: a, from_service: b")))
+	if err != nil {
+		t.Error(err)
+	} else if transport, hangUp, err := b.dialRail(); err != nil || transport == nil || hangUp() != nil || b.broker.User != "021040078" {
+		t.Errorf("%v %q", err, b.broker.User)
+	}
+	for rest, want := range map[string]string{
+		", transport: amqp, token_file: password, to_service: a":               "address to receive from",
+		", transport: amqp, to_service: a, from_service: b":                    "password or a client certificate",
+		", transport: amqp, to_service: a, from_service: b, cert_file: x":      "both cert_file and key_file",
+		", transport: amqp, to_service: a, from_service: b, ca_file: password": "holds no certificate",
+		", transport: queue, token_file: password":                             "rail.transport: must be http or amqp",
+		"":                                "rail.token_file: is required",
+		", token_file: password, user: u": "rail.user: is for transport: amqp",
+	} {
+		_, err := ReadBank(write("bank.yaml", fmt.Sprintf(bankText, "amqp://127.0.0.1:5672", rest)))
+		wantAll(t, err, want)
+		if strings.Contains(fmt.Sprint(err), "hunter2") {
+			t.Error("a fault tells the password")
+		}
+	}
 }
 
 // TestAgentsOfTheRail checks that a bank has the kind of id that its rail uses.
