@@ -35,6 +35,7 @@ func subcommands() []subcommand {
 		{"explain", "CODE...", "what a code, a status, a rule, a message or an element means", explain},
 		{"diff", "[flags] FILE FILE", "the difference of two messages by meaning, not by bytes", diff},
 		{"status", "[flags] FILE|DIR|-...", "join the messages of each payment into its timeline, with what to do next", status},
+		{"new", "MESSAGE [flags]", "build a valid message from flags or JSON", newCommand},
 	}
 }
 

@@ -25,7 +25,11 @@ func TestPage(t *testing.T) {
 			continue
 		}
 		var out bytes.Buffer
-		Run(strings.Fields(args), strings.NewReader(""), &out, &out)
+		for _, stage := range strings.Split(args, " | parley iso ") { // what one prints is read by the next
+			in := out
+			out = bytes.Buffer{}
+			Run(words(stage), &in, &out, &out)
+		}
 		if out.String() != want {
 			t.Errorf("parley iso %s\nprints\n%s\nthe page says\n%s", args, out.String(), want)
 		}
@@ -34,4 +38,16 @@ func TestPage(t *testing.T) {
 	if played < 6 {
 		t.Errorf("only %d transcripts were found", played)
 	}
+}
+
+// words splits a command line at its spaces, but not inside quotation marks.
+func words(line string) (args []string) {
+	for i, part := range strings.Split(line, `"`) {
+		if i%2 == 1 {
+			args = append(args, part)
+		} else {
+			args = append(args, strings.Fields(part)...)
+		}
+	}
+	return args
 }

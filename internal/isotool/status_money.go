@@ -112,6 +112,9 @@ func (p *payment) settle(profile *rail.Profile, now time.Time) {
 			}
 			if profile != nil {
 				e.means = k.String()
+				if k == rail.Ignored {
+					e.means = "nothing: not a word of the rail, or not one that this sender can give"
+				}
 			}
 			returnDue = returnDue || due
 			accepted, waiting, notFound = accepted || k == rail.Accepted, waiting || k == rail.Waiting, k == rail.NotFound

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -96,6 +97,7 @@ type Bank struct {
 	token    string // of the relay
 	railAuth string
 	broker   amqp.Broker
+	railCAs  *x509.CertPool
 }
 
 // ReadBank reads and checks a connector's configuration. Its error is a config.Faults with all that is wrong.
@@ -171,9 +173,18 @@ func (b *Bank) readTransport(src *config.Source) {
 		}
 		return
 	}
-	for _, only := range []struct{ key, value string }{{"user", f.User}, {"to_service", f.ToService}, {"from_service", f.FromService}, {"ca_file", f.CAFile}, {"cert_file", f.CertFile}, {"key_file", f.KeyFile}} {
+	for _, only := range []struct{ key, value string }{{"user", f.User}, {"to_service", f.ToService}, {"from_service", f.FromService}, {"cert_file", f.CertFile}, {"key_file", f.KeyFile}} {
 		if only.value != "" {
 			src.Faultf("rail."+only.key, "is for transport: amqp")
+		}
+	}
+	if f.CAFile != "" {
+		text, err := os.ReadFile(f.CAFile)
+		b.railCAs = x509.NewCertPool()
+		if err != nil {
+			src.Faultf("rail.ca_file", "%v", err)
+		} else if !b.railCAs.AppendCertsFromPEM(text) {
+			src.Faultf("rail.ca_file", "holds no certificate")
 		}
 	}
 	if f.TokenFile == "" {
@@ -204,7 +215,7 @@ func (b *Bank) dialRail() (rail.Transport, func() error, error) {
 		}
 		return t, t.Close, nil
 	}
-	t, err := rail.DialHTTP(rail.HTTPConfig{BaseURL: f.Rail.URL, Participant: f.Agent, Token: b.railAuth})
+	t, err := rail.DialHTTP(rail.HTTPConfig{BaseURL: f.Rail.URL, Participant: f.Agent, Token: b.railAuth, RootCAs: b.railCAs})
 	return t, func() error { return nil }, err
 }
 

@@ -74,7 +74,7 @@ func yamlKeys(of reflect.Type, under string) (keys []string) {
 			keys = append(keys, yamlKeys(inner, under)...)
 		case inner.Kind() == reflect.Slice && inner.Elem().Kind() == reflect.Struct:
 			keys = append(append(keys, under+name), yamlKeys(inner.Elem(), "")...)
-		case inner.Kind() == reflect.Struct && under == "" && (name == "match" || name == "action"):
+		case inner.Kind() == reflect.Struct && under == "" && (name == "match" || name == "not" || name == "action"):
 			keys = append(append(keys, name), yamlKeys(inner, "")...)
 		case inner.Kind() == reflect.Struct:
 			keys = append(keys, yamlKeys(inner, name+".")...)

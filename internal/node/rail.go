@@ -40,7 +40,7 @@ type RailFile struct {
 func ReadRail(path string) (RailFile, error) {
 	var f RailFile
 	src := config.Read(path, &f)
-	beside(path, &f.ArchiveDir, &f.Store, &f.Queues.PasswordFile, &f.Queues.CAFile, &f.Queues.CertFile, &f.Queues.KeyFile)
+	beside(path, &f.ArchiveDir, &f.Store, &f.TLSDir, &f.Queues.PasswordFile, &f.Queues.CAFile, &f.Queues.CertFile, &f.Queues.KeyFile)
 	checkAddresses(src, f.Listen, f.Monitor)
 	f.readQueues(src)
 	var joined interface{ Unwrap() []error }
@@ -122,6 +122,9 @@ func RunRail(ctx context.Context, f RailFile, o Options) error {
 	}
 	var ops net.Listener
 	r := Ready{Part: "rail", URL: "http://" + listener.Addr().String()}
+	if f.TLSDir != "" {
+		r.URL = "https://" + listener.Addr().String()
+	}
 	if f.Monitor != "" {
 		if ops, err = net.Listen("tcp", f.Monitor); err != nil {
 			return errors.Join(err, listener.Close())

@@ -148,10 +148,15 @@ func TestStatusAboutAnotherAmount(t *testing.T) {
 		w := newWorld(t, name, options{sim: func(c *railsim.Config) {
 			c.Rules = []railsim.Rule{{Match: railsim.Match{Amount: "17.00"}, Action: railsim.Action{Do: "amount"}}}
 		}})
-		p := w.ends(w.pay(17_00), lifecycle.Settled)
-		if name == "pix" { // whose reports name no amounts
+		id := w.pay(17_00)
+		if name == "pix" { // whose reports name no amount: one that does is not the rail's, and changes nothing
+			w.ends(id, lifecycle.Unknown)
+			if !slices.Contains(w.cases(w.payerBank), "bad-message") {
+				t.Errorf("cases %v", w.cases(w.payerBank))
+			}
 			return
 		}
+		p := w.ends(id, lifecycle.Settled)
 		// It took the answer to a question, or to the transfer sent again, which names no amount.
 		if p.Enquiries+p.Resends != 1 || !slices.Contains(w.cases(w.payerBank), "mismatch") {
 			t.Errorf("%d enquiries, %d resends, cases %v", p.Enquiries, p.Resends, w.cases(w.payerBank))

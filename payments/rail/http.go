@@ -3,6 +3,8 @@ package rail
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,7 +45,10 @@ type HTTPConfig struct {
 	BaseURL     string // such as "http://127.0.0.1:8700"; an http URL is for loopback and private networks
 	Participant string // the agent id of the sender, as in headers
 	Token       string // bearer token of the participant
-	Client      *http.Client
+	// RootCAs are the authorities that may vouch for the rail's certificate. Nil means the system's. It is not used with a Client.
+	RootCAs *x509.CertPool
+	// Client is used instead of one of our own. Nil means one that takes no proxy and follows no redirect.
+	Client *http.Client
 	// SendTimeout bounds one Send, from dialling to the whole answer. Zero means 10 s. When it strikes after the request was written
 	// the outcome is unknown.
 	SendTimeout time.Duration
@@ -90,6 +95,10 @@ func DialHTTP(cfg HTTPConfig) (Transport, error) {
 	} else {
 		tr := http.DefaultTransport.(*http.Transport).Clone()
 		tr.MaxIdleConnsPerHost = 64
+		tr.MaxResponseHeaderBytes = 64 << 10
+		if cfg.RootCAs != nil {
+			tr.TLSClientConfig = &tls.Config{RootCAs: cfg.RootCAs, MinVersion: tls.VersionTLS12}
+		}
 		tr.Proxy = nil // a payment rail is reached directly or by the operator's own transport
 		client.Transport = tr
 	}
@@ -123,6 +132,13 @@ func (t *httpTransport) Send(ctx context.Context, wire []byte) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusAccepted {
+		// Only a whole answer is the rail's word: one that is cut, endless or slow proves no more than an error page.
+		switch n, err := io.Copy(io.Discard, io.LimitReader(resp.Body, problemMaxBytes+1)); {
+		case err != nil:
+			return &SendError{Outcome: payments.OutcomeUnknown, Status: resp.StatusCode, Err: redact(err)}
+		case n > problemMaxBytes:
+			return &SendError{Outcome: payments.OutcomeUnknown, Status: resp.StatusCode, Err: errors.New("the answer is too large")}
+		}
 		return nil
 	}
 	return sendError(resp)

@@ -100,7 +100,8 @@ var update = flag.Bool("update", false, "write the samples of the rules into tes
 
 // samples spells elements without a prefix; RTP's is put in. Header elements are those of the header's version.
 var samples = []sample{
-	{"message.kind", "bare", []string{"pacs.008.001.08", "pacs.008.001.09"}, ""},
+	{"message.kind", "bare", []string{"pacs.008.001.08", "pacs.008.001.09"}, "fednow sctinst"},
+	{"message.kind", "bare", []string{"pacs.008.001.08", "pacs.008.001.09", "2026-11-23T09:30:15Z", "2026-11-23T04:30:15"}, "rtp"},
 	{"header.version", "transfer", []string{"head.001.001.02", "head.001.001.01", "<MktPrctc><Regy>www2.swift.com/mystandards/#/group/Federal_Reserve_Financial_Services/FedNow_Service</Regy><Id>frb.fednow.01</Id></MktPrctc>", ""}, "fednow"},
 	{"header.version", "transfer", []string{"head.001.001.01", "head.001.001.02"}, "sctinst"},
 	{"header.msgdef", "transfer", []string{"<MsgDefIdr>pacs.008", "<MsgDefIdr>pacs.009"}, ""},
@@ -175,9 +176,9 @@ var samples = []sample{
 	{"rtp.uetr.none", "transfer", []string{"</TxId>", "</TxId><UETR>8a562c67-ca16-48ba-b074-65581be6f001</UETR>"}, ""},
 
 	{"pix.structure", "transfer", []string{"<ChrgBr>SLEV<", "<ChrgBr>SHAR<"}, ""},
-	{"pix.header.ispb", "transfer", []string{"<Fr><FIId><FinInstnId><Othr><Id>99999010<", "<Fr><FIId><FinInstnId><Othr><Id>00000000<"}, ""},
+	{"pix.header.ispb", "transfer", []string{"<Fr><FIId><FinInstnId><Othr><Id>99999010<", "<Fr><FIId><FinInstnId><Othr><Id>00000000<", ">M99999010", ">M00000000"}, ""},
 	{"pix.header.id", "transfer", []string{"<BizMsgIdr>M99999010", "<BizMsgIdr>M99999011"}, ""},
-	{"pix.msgid.sender", "transfer", []string{"<MsgId>M99999010", "<MsgId>M20000000"}, ""},
+	{"pix.msgid.sender", "transfer", []string{">M99999010", ">M20000000"}, ""},
 	{"pix.agent.ispb", "transfer", []string{"<CdtrAgt><FinInstnId><ClrSysMmbId><MmbId>20000000<", "<CdtrAgt><FinInstnId><ClrSysMmbId><MmbId>00000000<"}, ""},
 	{"pix.original.endtoend", "answer", []string{"<OrgnlInstrId>E99999010", "<OrgnlInstrId>E99999011"}, ""},
 	{"pix.priority.level", "transfer", []string{"<InstrPrty>HIGH<", "<InstrPrty>NORM<"}, ""},

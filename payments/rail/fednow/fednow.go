@@ -79,7 +79,7 @@ func Profile() *rail.Profile {
 		Rules: append(rail.CommonRules(name, "service.level"),
 			rail.Rule{Name: name + ".header.practice", Path: "AppHdr/MktPrctc", Text: "MktPrctc names the service's registry and frb.fednow.01 or a variant of it",
 				Check: rail.OnHeader("AppHdr/MktPrctc", func(p *rail.Profile, h *iso20022.Header, _ rail.Direction) bool {
-					return h.Registry == p.Registry && fednowPractice(h.PracticeID)
+					return h.Version != p.HeaderVersion || h.Registry == p.Registry && fednowPractice(h.PracticeID) // older headers have none
 				})},
 			rail.Rule{Name: name + ".header.party", Path: "AppHdr/Fr", Text: "Fr and To are connection parties of 9 capital letters or digits",
 				Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {

@@ -24,7 +24,7 @@ func Lookup(name string) (*rail.Profile, error) {
 			return p.make(), nil
 		}
 	}
-	return nil, fmt.Errorf("rails: no profile %.20q; there are %s", name, strings.Join(Names(), ", "))
+	return nil, fmt.Errorf("no profile %.20q; there are %s", name, strings.Join(Names(), ", "))
 }
 
 // Names returns the names Lookup knows: "fednow", "sctinst", "rtp", "pix".

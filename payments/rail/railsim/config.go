@@ -9,8 +9,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -23,21 +21,26 @@ import (
 
 // Config configures a Sim. Rail and at least one participant are required; every other zero value means the default it names.
 type Config struct {
-	// Rail is the profile: "fednow" or "sctinst".
+	// Rail is the name of the profile, one of rails.Names.
 	Rail string `yaml:"rail"`
+	// Profile is the profile itself, for a rail from elsewhere (see rail.New); Rail must then be empty.
+	Profile *rail.Profile `yaml:"-"`
 	// Participants are the banks on the rail.
 	Participants []Participant `yaml:"participants"`
 	// AnswerTimeout replaces the profile's, and scales its other clocks. Zero keeps the rail's own.
 	AnswerTimeout time.Duration `yaml:"answer_timeout"`
-	// MagicAmounts makes the last two digits of an amount, 01 to 10, choose what happens, as Magic lists. Rules come first.
+	// MagicAmounts makes the last two digits of an amount, 01 to 31, choose what happens, as Magic lists. Rules come first.
 	MagicAmounts bool `yaml:"magic_amounts"`
-	// Rules are tried in order; the first that matches decides. Without a match the payment goes the normal way.
+	// Rules are tried in order; the first that matches decides, unless it says Continue. Without a match the payment goes the normal way.
 	Rules []Rule `yaml:"rules"`
+	// TLSDir is a folder with the certificates that the rail makes for itself, for localhost, 127.0.0.1 and ::1; ca.pem is for the
+	// participants. What is missing there is made. Empty means no TLS, and then the action "tls" is an error in a rule.
+	TLSDir string `yaml:"tls_dir"`
 	// DeliverAfter is how long every pacs.008 waits before the creditor's bank gets it.
 	DeliverAfter time.Duration `yaml:"deliver_after"`
 	// Deduplicate makes the rail repeat its answer to a pacs.008 with a message id it knows, instead of executing it again.
 	Deduplicate bool `yaml:"deduplicate"`
-	// AuditToken is the bearer token of /v1/effects. Empty means that there is no such page.
+	// AuditToken is the bearer token of /v1/effects and /v1/rules. Empty means that there are no such pages.
 	AuditToken string `yaml:"audit_token"`
 	// ArchiveDir is a folder that gets every wire message, named by order, direction and kind. Empty means none.
 	ArchiveDir string `yaml:"archive_dir"`
@@ -73,84 +76,6 @@ type Participant struct {
 	AnswerAfter time.Duration `yaml:"answer_after"`
 }
 
-// Rule chooses what happens to a payment. Every part of Match that is given must fit.
-type Rule struct {
-	Name   string `yaml:"name"` // for errors and metrics
-	Match  Match  `yaml:"match"`
-	Action Action `yaml:"action"`
-	// Times is how many payments the rule applies to before it is spent. Zero means all.
-	Times int `yaml:"times"`
-}
-
-// Match says which payments a rule is for. The zero Match fits all.
-type Match struct {
-	MinorUnits      string           `yaml:"minor_units"` // last two digits of the amount, "00" to "99"
-	Amount          string           `yaml:"amount"`      // exactly this amount
-	AmountMin       string           `yaml:"amount_min"`  // at least
-	AmountMax       string           `yaml:"amount_max"`  // at most
-	Debtor          payments.AgentID `yaml:"debtor"`      // participant
-	Creditor        payments.AgentID `yaml:"creditor"`    // participant
-	DebtorAccount   string           `yaml:"debtor_account"`
-	CreditorAccount string           `yaml:"creditor_account"`
-	CreditorName    string           `yaml:"creditor_name"`
-}
-
-// Action is what happens to a payment.
-type Action struct {
-	// Do is one of Actions. Empty means "settle".
-	Do string `yaml:"do"`
-	// Code is the reason of a refusal. Empty means AC03, or the rail's time-out code after a silence.
-	Code string `yaml:"code"`
-	// By says who refuses: "creditor" (default), which is its bank, or "service".
-	By string `yaml:"by"`
-	// Delay is, by action: how long the silence lasts, the answer is late, or what comes after waits. Zero means the default of the action.
-	Delay time.Duration `yaml:"delay"`
-	// Then is what comes after a silence: "settle" (default) or "reject". A settlement takes place at once and only its answer waits.
-	Then string `yaml:"then"`
-	// DeliverAfter delays the pacs.008 to the creditor's bank, beside whatever else happens.
-	DeliverAfter time.Duration `yaml:"deliver_after"`
-}
-
-// Actions lists what Action.Do may be, with what it does.
-var Actions = map[string]string{
-	"settle":     "the creditor's bank is asked, and the payment settles if it says yes",
-	"reject":     "refused with Code, without asking the creditor's bank",
-	"silence":    "nothing is answered for Delay, enquiries included; then as Then says. Default: the answer time-out and a quarter. Below zero: for ever",
-	"late":       "settles, the debtor's bank hears of it only after Delay; enquiries are answered. Default: the answer time-out and a quarter",
-	"duplicate":  "settles, every answer comes twice, byte for byte",
-	"pending":    "settles with the rail's word for not yet posted (ACWP; ACSP on Pix), and its word for posted comes after Delay. Default: a tenth of the answer time-out",
-	"block":      "settles with ACWP, and BLCK comes after Delay, as above",
-	"contradict": "settles, and after Delay, as above, a RJCT comes for the same payment",
-	"return":     "settles, and after Delay, as above, the money comes back with a pacs.004, on RTP with a pacs.008",
-	"down":       "the rail announces with admi.004 that it is down, takes nothing for Delay, as above, and announces that it is up; the payment was not taken",
-	"lose":       "taken and forgotten: no answer, no execution, and enquiries find no record",
-	"error":      "goes the normal way, but the sender's request is answered with HTTP status 502 and an error page, as if something in between had failed",
-	"ok":         "goes the normal way, but the sender's request is answered with HTTP status 200 and a refusal inside, which means nothing",
-	"reset":      "goes the normal way, but the connection breaks instead of the HTTP answer",
-	"hang":       "goes the normal way, but the sender's request is never answered",
-	"amount":     "settles, but every answer names another amount for the original payment",
-	"skew":       "settles, but the rail's clock, in its answers, is wrong by Delay. Default: an hour",
-	"huge":       "settles, and a message larger than the rail's limit comes before each answer",
-	"throttle":   "not taken: HTTP status 429; sent again it goes the normal way",
-	"unknown":    "refused with a reason code that no code list has (ZZ99), without asking the creditor's bank",
-	"stray":      "settles, and a status for a payment nobody sent comes with it",
-	"garbled":    "settles, and a message that is no XML comes before each answer",
-}
-
-// Magic is what the last two digits of an amount choose when Config.MagicAmounts is on.
-var Magic = map[string]Action{
-	"01": {Do: "settle"},
-	"02": {Do: "reject", Code: "AC03"},
-	"03": {Do: "reject", Code: "AM04"},
-	"04": {Do: "silence", Then: "settle"},
-	"05": {Do: "silence", Then: "reject"},
-	"06": {Do: "pending"},
-	"07": {Do: "duplicate"},
-	"08": {Do: "contradict"},
-	"09": {Do: "return"},
-	"10": {Do: "down"},
-}
-
 // Document is one wire message as it passes.
 type Document struct {
 	N           uint64 // order, from 1
@@ -179,11 +104,21 @@ func (cfg *Config) Validate() error {
 	return err
 }
 
+func (cfg *Config) profile() (*rail.Profile, error) {
+	switch {
+	case cfg.Profile == nil:
+		return rails.Lookup(cfg.Rail)
+	case cfg.Rail != "":
+		return nil, errors.New("a name and a profile exclude each other")
+	}
+	return rail.New(*cfg.Profile)
+}
+
 // resolve checks the configuration and turns its texts into values.
 func (cfg *Config) resolve() (*settings, error) {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("railsim: config: "+format, args...)) }
-	profile, err := rails.Lookup(cfg.Rail)
+	profile, err := cfg.profile()
 	if err != nil {
 		return nil, fmt.Errorf("railsim: config: rail: %w", err)
 	}
@@ -232,22 +167,8 @@ func (cfg *Config) resolve() (*settings, error) {
 		}
 		s.funds = append(s.funds, funds)
 	}
-	for i, r := range cfg.Rules {
-		if r.Action.Do == "block" && !slices.ContainsFunc(profile.Meanings(rail.Service), func(m rail.Meaning) bool { return m.Status == "BLCK" }) {
-			wrong("rules[%d].action: do: %s knows no BLCK", i, profile.Name)
-		}
-		m, err := r.Match.resolve(profile.Currency)
-		if err != nil {
-			wrong("rules[%d].match: %w", i, err)
-		}
-		if err := r.Action.check(); err != nil {
-			wrong("rules[%d].action: %w", i, err)
-		}
-		if r.Times < 0 {
-			wrong("rules[%d].times: must not be below zero", i)
-		}
-		s.rules = append(s.rules, rule{match: m, action: r.Action, times: r.Times})
-	}
+	rules, faults := resolveRules(cfg.Rules, profile, cfg.TLSDir != "")
+	s.rules, errs = rules, append(errs, faults...)
 	s.queueMax, s.keepMax = cfg.QueueMax, cfg.KeepMax
 	if s.queueMax == 0 {
 		s.queueMax = 100_000
@@ -256,27 +177,4 @@ func (cfg *Config) resolve() (*settings, error) {
 		s.keepMax = 20_000
 	}
 	return s, errors.Join(errs...)
-}
-
-func (a *Action) check() error {
-	var errs []error
-	if _, ok := Actions[a.Do]; !ok && a.Do != "" {
-		errs = append(errs, fmt.Errorf("do: no action %.20q", a.Do))
-	}
-	if a.By != "" && a.By != "creditor" && a.By != "service" {
-		errs = append(errs, errors.New("by: creditor or service"))
-	}
-	if a.Then != "" && a.Then != "settle" && a.Then != "reject" {
-		errs = append(errs, errors.New("then: settle or reject"))
-	}
-	if len(a.Code) > 4 || strings.ToUpper(a.Code) != a.Code {
-		errs = append(errs, errors.New("code: an ISO reason code of up to 4 characters"))
-	}
-	if a.Delay < 0 && a.Do != "silence" {
-		errs = append(errs, errors.New("delay: below zero means for ever, and only a silence lasts so long"))
-	}
-	if a.DeliverAfter < 0 {
-		errs = append(errs, errors.New("deliver_after: must not be below zero"))
-	}
-	return errors.Join(errs...)
 }

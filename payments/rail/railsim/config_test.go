@@ -1,9 +1,12 @@
 package railsim
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/parleypay/parley/payments/rail/rails"
 )
 
 const goodConfig = `
@@ -94,14 +97,17 @@ func TestParseConfigRefuses(t *testing.T) {
 }
 
 func TestMagicIsComplete(t *testing.T) {
-	for digits, a := range Magic {
-		if err := a.check(); err != nil || len(digits) != 2 {
-			t.Errorf("%s: %v", digits, err)
+	for name := range banksOf {
+		p := must(rails.Lookup(name))
+		for digits, a := range Magic {
+			if err := a.check(kindTransfer, p, true); err != nil || len(digits) != 2 {
+				t.Errorf("%s %s: %v", name, digits, err)
+			}
 		}
 	}
-	for i := range 10 {
-		if _, ok := Magic[[]string{"01", "02", "03", "04", "05", "06", "07", "08", "09", "10"}[i]]; !ok {
-			t.Errorf("no %d", i+1)
+	for i := 1; i <= 31; i++ {
+		if _, ok := Magic[fmt.Sprintf("%02d", i)]; !ok {
+			t.Errorf("no %02d", i)
 		}
 	}
 }

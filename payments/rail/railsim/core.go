@@ -25,7 +25,9 @@ type core struct {
 	timers     timerHeap
 	lastID     uint64 // payments, timers and the rail's own messages are numbered from one counter
 	downUntil  time.Time
-	once       map[string]bool // payments refused once by "down" or "throttle"
+	once       map[string]plan // what is left for payments refused by "down" or "throttle", by message id
+	tls        bool            // the transport has certificates to change
+	strange    time.Time       // another authority's certificate is shown until then
 
 	taken        map[string]bool // messages of queues that were taken, by participant and the queue's id
 	takenInOrder []string
@@ -43,7 +45,7 @@ type event struct{ kind, label string }
 type member struct {
 	Participant
 	available, reserved int64
-	queue               []rail.Delivery
+	queue               []waiting
 	lastSeq             uint64
 	wake                chan struct{} // closed when something is queued, then replaced
 }
@@ -62,7 +64,7 @@ type payment struct {
 	m                *rail.Message
 	wire             []byte // as received, for the store; nil without one
 	debtor, creditor int    // indexes of members; creditor -1 when unknown
-	action           Action
+	plan             plan
 	received         time.Time
 
 	state          string
@@ -75,6 +77,8 @@ type payment struct {
 	hush           time.Time // nothing reaches the debtor's bank before
 	answers        []string  // statuses queued for the debtor's bank, for the audit
 	creditorSaid   string
+	carried        bool  // the mischief of the first answer is done
+	hold           *hold // until the first answer is acknowledged; nil for none
 }
 
 // timer is something that happens at a time: a delivery, or a step of a payment.
@@ -87,6 +91,9 @@ type timer struct {
 	wire    []byte
 	doc     Document
 	status  string // for steps that tell a status
+	how     mischief
+	heard   chan struct{}
+	lasts   time.Duration // of timerDown
 }
 
 const (
@@ -97,6 +104,7 @@ const (
 	timerContradict = "contradict" // tell it RJCT
 	timerReject     = "reject"     // refuse after a silence
 	timerReturn     = "return"     // send the money back
+	timerDown       = "down"       // a planned down-time begins
 	timerUp         = "up"         // the rail is up again
 )
 
@@ -121,7 +129,7 @@ func (h *timerHeap) Pop() any {
 func newCore(cfg *Config, set *settings, start time.Time) *core {
 	c := &core{
 		set: set, magic: cfg.MagicAmounts, dedup: cfg.Deduplicate, delay: cfg.DeliverAfter,
-		payments: map[uint64]*payment{}, byOriginal: map[string][]uint64{}, once: map[string]bool{}, taken: map[string]bool{},
+		payments: map[uint64]*payment{}, byOriginal: map[string][]uint64{}, once: map[string]plan{}, tls: cfg.TLSDir != "", taken: map[string]bool{},
 		// Numbers start at the time, so that they go on rising when a rail without a store starts again.
 		lastID: uint64(max(start.UnixMicro(), 0)),
 		emit:   func(Document) {}, note: func(event) {},
@@ -172,11 +180,6 @@ func (c *core) touch(id uint64) {
 // errNotTaken means that the rail has not looked at a message.
 var errNotTaken = errors.New("not taken")
 
-// lostAnswer means that the message was taken, and that the sender must not learn it; it says how the answer gets lost.
-type lostAnswer string
-
-func (l lostAnswer) Error() string { return "taken, but the answer is lost: " + string(l) }
-
 // errThrottled is errNotTaken by the rule of that name.
 var errThrottled = errors.New("not taken: too many messages")
 
@@ -184,24 +187,24 @@ func (c *core) fault(rule, path, text string) error {
 	return &rail.RuleError{Rule: c.set.profile.Name + "." + rule, Path: path, Text: text}
 }
 
-// submit takes a decoded message of member from. It returns a rule error when it refuses it, and errNotTaken, errThrottled or
-// errAfterward.
-func (c *core) submit(now time.Time, from int, m *rail.Message, wire []byte) error {
+// submit takes a decoded message of member from and says what to answer: a rule error when it refuses it, errNotTaken or errThrottled
+// when it has not looked at it.
+func (c *core) submit(now time.Time, from int, m *rail.Message, wire []byte) reply {
 	c.advance(now)
 	me := c.members[from].ID
 	if m.Header.From != me {
-		return c.fault("sender.header", "AppHdr/Fr", "a participant sends in its own name")
+		return reply{err: c.fault("sender.header", "AppHdr/Fr", "a participant sends in its own name")}
 	}
 	switch {
 	case m.Transfer != nil && m.Transfer.Instructing.ID != me:
-		return c.fault("sender.agent", "Document/FIToFICstmrCdtTrf/CdtTrfTxInf/InstgAgt", "a participant instructs in its own name")
+		return reply{err: c.fault("sender.agent", "Document/FIToFICstmrCdtTrf/CdtTrfTxInf/InstgAgt", "a participant instructs in its own name")}
 	case m.Status != nil && m.Status.Instructing.ID != me:
-		return c.fault("sender.agent", "Document/FIToFIPmtStsRpt/TxInfAndSts/InstgAgt", "a participant answers in its own name")
+		return reply{err: c.fault("sender.agent", "Document/FIToFIPmtStsRpt/TxInfAndSts/InstgAgt", "a participant answers in its own name")}
 	case m.Request != nil && m.Request.Instructing.ID != me:
-		return c.fault("sender.agent", "Document/FIToFIPmtStsReq/TxInf/InstgAgt", "a participant asks in its own name")
+		return reply{err: c.fault("sender.agent", "Document/FIToFIPmtStsReq/TxInf/InstgAgt", "a participant asks in its own name")}
 	}
 	if now.Before(c.downUntil) {
-		return errNotTaken
+		return reply{err: errNotTaken}
 	}
 	doc := Document{At: now, Dir: rail.ToService, Participant: me, MsgDef: m.MsgDef(), Wire: wire}
 	switch {
@@ -212,64 +215,90 @@ func (c *core) submit(now time.Time, from int, m *rail.Message, wire []byte) err
 		doc.EndToEndID, doc.Status = m.Status.OriginalEndToEnd, m.Status.Status
 		return c.answer(now, from, m.Status, doc)
 	case c.set.profile.Recovery != rail.Ask:
-		return c.fault("message.type", "Document", "this rail is not asked: "+c.set.profile.Recovery.String())
+		return reply{err: c.fault("message.type", "Document", "this rail is not asked: "+c.set.profile.Recovery.String())}
 	default:
 		doc.EndToEndID = m.Request.OriginalEndToEnd
 		return c.enquiry(now, from, m.Request, doc)
 	}
 }
 
+// planned returns what happens to a message of that kind about t, and what to answer when it is not taken now: it then goes the way of
+// the remaining actions when the same message id comes again.
+func (c *core) planned(now time.Time, kind, id string, t *iso20022.CreditTransfer) (plan, error) {
+	p, again := c.once[id]
+	if !again {
+		p = c.choose(kind, t)
+	}
+	delete(c.once, id)
+	for _, do := range []string{"down", "throttle"} {
+		a := p.find(do)
+		if a == nil {
+			continue
+		}
+		if len(c.once) >= c.set.keepMax {
+			clear(c.once)
+		}
+		c.once[id] = p.without(do)
+		if do == "down" {
+			c.broadcast(now, now, "DOWN")
+			c.goDown(now, a.Delay)
+			return nil, errNotTaken
+		}
+		return nil, errThrottled
+	}
+	if a := p.find("planned"); a != nil {
+		c.broadcast(now, now.Add(a.Notice), "DOWN")
+		c.after(&timer{at: now.Add(a.Notice), kind: timerDown, lasts: a.Delay})
+	}
+	if a := p.find("tls"); a != nil {
+		c.strange = now.Add(a.Delay)
+	}
+	return p, nil
+}
+
 // transfer takes a pacs.008.
-func (c *core) transfer(now time.Time, from int, m *rail.Message, wire []byte, doc Document) error {
+func (c *core) transfer(now time.Time, from int, m *rail.Message, wire []byte, doc Document) reply {
 	t := m.Transfer
-	// A marked duplicate is looked up, and is a new payment if it is not known: that is what the mark is for. A first copy that comes after its
-	// duplicate is looked up too.
-	if p := c.find(from, t.MessageID, t.UETR, t.EndToEndID); p != nil &&
-		(c.dedup || p.state != stateLost && (m.Header.CpyDplct == "DUPL" || p.m.Header.CpyDplct == "DUPL")) {
+	// A marked duplicate is looked up, and is a new payment if it is not known: that is what the mark is for. The unmarked first copy of
+	// one may come after it.
+	marked := m.Header.CpyDplct == "DUPL"
+	if p := c.find(from, t.MessageID, t.UETR, t.EndToEndID); p != nil && (c.dedup || (marked || p.marked()) && p.state != stateLost) {
+		do, err := c.planned(now, kindResend, "resend "+t.MessageID, t)
+		if err != nil {
+			return reply{err: err}
+		}
 		c.emit(doc)
 		c.note(event{"duplicate", "pacs.008"})
-		if p.action.Do == "silence" && p.hush.After(now) {
-			return nil
-		}
-		c.repeat(now, p)
-		return nil
+		return c.asked(now, p, do)
 	}
 	creditor, known := c.set.byID[t.Instructed.ID]
 	if !known {
 		creditor = -1
 	}
 	if len(c.members[from].queue) >= c.set.queueMax || (known && len(c.members[creditor].queue) >= c.set.queueMax) {
-		return errNotTaken
+		return reply{err: errNotTaken}
 	}
-	action := c.choose(t)
-	switch {
-	case action.Do == "down" && c.seen(t):
-		action = c.defaults(Action{}) // sent again after the rail came up
-	case action.Do == "throttle" && c.seen(t):
-		action = c.defaults(Action{})
-	case action.Do == "down":
-		c.remember(t)
-		c.goDown(now, action.Delay)
-		return errNotTaken
-	case action.Do == "throttle":
-		c.remember(t)
-		return errThrottled
+	do, err := c.planned(now, kindTransfer, t.MessageID, t)
+	if err != nil {
+		return reply{err: err}
 	}
 	p := &payment{
-		id: c.next(), m: m, wire: wire, debtor: from, creditor: creditor, action: action, received: now, state: stateOpen, status: "PDNG", by: rail.Service,
+		id: c.next(), m: m, wire: wire, debtor: from, creditor: creditor, plan: do, received: now, state: stateOpen, status: "PDNG", by: rail.Service,
 	}
 	if c.log == nil {
 		p.wire = nil // only the store needs it
 	}
+	if a := do.find("early"); a != nil {
+		p.hold = &hold{heard: make(chan struct{}), most: a.Delay}
+	}
 	c.open(p)
 	c.emit(doc)
 	c.begin(now, p)
-	switch action.Do {
-	case "error", "ok", "reset", "hang":
-		return lostAnswer(action.Do)
-	}
-	return nil
+	return reply{how: do.mischief(onSend), hold: p.hold}
 }
+
+// marked reports whether the payment began with a transfer that is marked as sent before.
+func (p *payment) marked() bool { return p.m.Header.CpyDplct == "DUPL" }
 
 // open enters a payment under what later messages name it by.
 func (c *core) open(p *payment) {
@@ -286,18 +315,28 @@ func (c *core) original(t *iso20022.CreditTransfer) string {
 // begin starts the execution of a payment as its action says.
 func (c *core) begin(now time.Time, p *payment) {
 	t, codes := p.m.Transfer, c.set.profile.Codes
-	switch p.action.Do {
-	case "lose":
+	if p.plan.has("lose") {
 		p.state = stateLost
 		c.finish(p)
 		return
-	case "silence":
-		p.hush = now.Add(forever)
-		if p.action.Delay > 0 {
-			p.hush = now.Add(p.action.Delay)
+	}
+	p.hush = now
+	if a := p.plan.find("late"); a != nil {
+		p.hush = now.Add(a.Delay)
+	}
+	silence := p.plan.find("silence")
+	if silence != nil {
+		until := now.Add(forever)
+		if silence.Delay > 0 {
+			until = now.Add(silence.Delay)
 		}
-	case "late":
-		p.hush = now.Add(p.action.Delay)
+		if until.After(p.hush) {
+			p.hush = until
+		}
+	}
+	rejected := p.plan.find("unknown")
+	if rejected == nil {
+		rejected = p.plan.find("reject")
 	}
 	switch {
 	case p.creditor < 0:
@@ -306,17 +345,17 @@ func (c *core) begin(now time.Time, p *payment) {
 		c.refuse(now, p, codes.TooLate, rail.Service)
 	case c.members[p.debtor].available < t.Amount.Minor:
 		c.refuse(now, p, codes.NoFunds, rail.Service)
-	case p.action.Do == "reject" || p.action.Do == "unknown":
+	case rejected != nil:
 		by := rail.Participant
-		if p.action.By == "service" {
+		if rejected.By == "service" {
 			by = rail.Service
 		}
-		c.refuse(now, p, p.action.Code, by)
+		c.refuse(now, p, rejected.Code, by)
 	default:
 		c.members[p.debtor].available -= t.Amount.Minor
 		c.members[p.debtor].reserved += t.Amount.Minor
 		p.reserved = true
-		if p.action.Do == "silence" && p.action.Then == "reject" {
+		if silence != nil && silence.Then == "reject" {
 			c.after(&timer{at: p.hush, kind: timerReject, payment: p.id})
 			return
 		}
@@ -329,7 +368,10 @@ func (c *core) forward(now time.Time, p *payment) {
 	prof := c.set.profile
 	m := *p.m
 	m.Header = prof.NewHeader(prof.Service, c.members[p.creditor].ID, rail.MsgTransfer, p.m.Transfer.MessageID, now)
-	at := now.Add(c.delay).Add(p.action.DeliverAfter)
+	at := now.Add(c.delay)
+	for _, a := range p.plan {
+		at = at.Add(a.DeliverAfter)
+	}
 	p.asked = true
 	c.send(now, at, p.creditor, &m)
 	if c.members[p.creditor].Simulated {
@@ -339,7 +381,7 @@ func (c *core) forward(now time.Time, p *payment) {
 }
 
 // answer takes a pacs.002 of the creditor's bank.
-func (c *core) answer(now time.Time, from int, s *iso20022.StatusReport, doc Document) error {
+func (c *core) answer(now time.Time, from int, s *iso20022.StatusReport, doc Document) reply {
 	var p *payment
 	for _, id := range c.byOriginal[c.set.profile.Original(s.OriginalMessageID, s.OriginalEndToEnd)] {
 		if x := c.payments[id]; x.creditor == from && x.fits(s.OriginalUETR, s.OriginalEndToEnd) && x.state != stateLost {
@@ -349,13 +391,22 @@ func (c *core) answer(now time.Time, from int, s *iso20022.StatusReport, doc Doc
 		}
 	}
 	if p == nil || s.OriginalMsgName != rail.MsgTransfer && !c.set.profile.OriginalByEndToEnd {
-		return c.fault("original.unknown", "Document/FIToFIPmtStsRpt", "the answer names no payment that was delivered to this participant")
+		return reply{err: c.fault("original.unknown", "Document/FIToFIPmtStsRpt", "the answer names no payment that was delivered to this participant")}
+	}
+	do, err := c.planned(now, kindAnswer, "answer "+s.MessageID, p.m.Transfer)
+	if err != nil {
+		return reply{err: err}
 	}
 	c.emit(doc)
+	taken := reply{how: do.mischief(onSend)}
+	if do.has("lose") {
+		return taken
+	}
 	c.touch(p.id)
 	p.creditorSaid = s.Status
 	if p.state != stateOpen {
-		return c.afterFinal(now, p, s)
+		c.afterFinal(now, p, s)
+		return taken
 	}
 	switch s.Status {
 	case "RJCT":
@@ -369,24 +420,23 @@ func (c *core) answer(now time.Time, from int, s *iso20022.StatusReport, doc Doc
 	default: // BLCK without ACWP before
 		c.note(event{"ignored", s.Status})
 	}
-	return nil
+	return taken
 }
 
 // afterFinal takes what the creditor's bank says once the payment is settled or refused.
-func (c *core) afterFinal(now time.Time, p *payment, s *iso20022.StatusReport) error {
+func (c *core) afterFinal(now time.Time, p *payment, s *iso20022.StatusReport) {
 	if p.state == stateSettled && p.status == "ACWP" {
 		switch s.Status {
 		case "ACCC", "BLCK":
 			c.tell(now, p, s.Status, "", rail.Service)
-			return nil
+			return
 		case "RJCT":
 			c.tell(now, p, "RJCT", s.Reason, rail.Participant)
-			return nil
+			return
 		}
 	}
 	c.note(event{"contradiction", s.Status})
 	c.tellCreditor(now, p)
-	return nil
 }
 
 // settle moves the positions and tells both sides. status is what the debtor's bank hears; empty means the rail's plain word for settled.
@@ -401,18 +451,20 @@ func (c *core) settle(now time.Time, p *payment, status string) {
 	if status == "" {
 		status = c.set.profile.Settled
 	}
-	later := now.Add(p.action.Delay)
-	switch p.action.Do {
-	case "pending":
-		status = c.set.profile.Pending
-		c.after(&timer{at: later, kind: timerTell, payment: p.id, status: c.set.profile.Posted})
-	case "block":
-		status = "ACWP"
-		c.after(&timer{at: later, kind: timerTell, payment: p.id, status: "BLCK"})
-	case "contradict":
-		c.after(&timer{at: later, kind: timerContradict, payment: p.id})
-	case "return":
-		c.after(&timer{at: later, kind: timerReturn, payment: p.id})
+	for _, a := range p.plan {
+		later := now.Add(a.Delay)
+		switch a.Do {
+		case "pending":
+			status = c.set.profile.Pending
+			c.after(&timer{at: later, kind: timerTell, payment: p.id, status: c.set.profile.Posted})
+		case "block":
+			status = "ACWP"
+			c.after(&timer{at: later, kind: timerTell, payment: p.id, status: "BLCK"})
+		case "contradict":
+			c.after(&timer{at: later, kind: timerContradict, payment: p.id})
+		case "return":
+			c.after(&timer{at: later, kind: timerReturn, payment: p.id})
+		}
 	}
 	c.tellCreditor(now, p)
 	c.tell(now, p, status, "", rail.Service)
@@ -428,6 +480,9 @@ func (c *core) refuse(now time.Time, p *payment, reason string, by rail.Sender) 
 	}
 	p.state, p.reason, p.by = stateRefused, reason, by
 	c.finish(p)
+	if a := p.plan.find("contradict"); a != nil {
+		c.after(&timer{at: now.Add(a.Delay), kind: timerContradict, payment: p.id})
+	}
 	c.tell(now, p, "RJCT", reason, by)
 	if by == rail.Service && p.asked {
 		c.tellCreditor(now, p)

@@ -108,14 +108,15 @@ func TestConservation(t *testing.T) {
 		}
 		slices.Sort(actions)
 		t.Run(name, func(t *testing.T) {
+			certs := t.TempDir()
 			rapid.Check(t, func(rt *rapid.T) {
 				clock := &manual{now: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
 				cfg := testConfig(name)
 				cfg.Clock, cfg.KeepMax = clock, rapid.SampledFrom([]int{0, 5}).Draw(rt, "keep")
-				cfg.Participants[1].Prefunded = "30.00"
+				cfg.Participants[1].Prefunded, cfg.TLSDir = "30.00", certs
 				cfg.Deduplicate = rapid.Bool().Draw(rt, "deduplicate")
 				for range rapid.IntRange(0, 4).Draw(rt, "rules") {
-					cfg.Rules = append(cfg.Rules, Rule{Times: rapid.IntRange(0, 2).Draw(rt, "times"), Action: Action{
+					cfg.Rules = append(cfg.Rules, Rule{Times: rapid.IntRange(0, 2).Draw(rt, "times"), Continue: rapid.Bool().Draw(rt, "continue"), Action: Action{
 						Do: rapid.SampledFrom(actions).Draw(rt, "do"), Then: rapid.SampledFrom([]string{"settle", "reject"}).Draw(rt, "then"),
 						DeliverAfter: time.Duration(rapid.IntRange(0, 5).Draw(rt, "deliver")) * time.Second,
 					}})
@@ -182,7 +183,8 @@ func TestConservation(t *testing.T) {
 					},
 					"receive": func(rt *rapid.T) {
 						i := rapid.IntRange(0, 1).Draw(rt, "bank")
-						ds, _ := sim.core.take(i, after[i], 10)
+						b, _ := sim.core.take(i, after[i], 10)
+						ds := b.deliveries
 						for _, d := range ds {
 							if m, err := p.Decode(d.Wire, rail.FromService); err == nil && m.Transfer != nil {
 								seen[i] = append(seen[i], m)

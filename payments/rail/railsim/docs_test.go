@@ -26,7 +26,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := string(text)
-	for name, table := range map[string]string{"profiles": profileTable(), "meanings": meaningTable(), "money": moneyTable(), "recalls": recallTable(), "rules": ruleTable(), "magic": magicTable(), "actions": actionTable()} {
+	for name, table := range map[string]string{"profiles": profileTable(), "meanings": meaningTable(), "money": moneyTable(), "recalls": recallTable(), "rules": ruleTable(), "magic": magicTable(), "actions": actionTable(), "faults": faultTable(), "conflicts": conflictTable()} {
 		block := regexp.MustCompile(`(?s)(<!-- begin: ` + name + ` -->\n).*?(<!-- end: ` + name + ` -->)`)
 		if !block.MatchString(got) {
 			t.Fatalf("no table %s", name)
@@ -43,9 +43,19 @@ func TestDocs(t *testing.T) {
 	} else if got != string(text) {
 		t.Error("the tables are not those of the code: run go test -run Docs ./payments/rail/railsim -update")
 	}
-	yaml := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(got)
-	if _, err := ParseConfig([]byte(yaml[1])); err != nil {
-		t.Error(err)
+	examples := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(got, -1)
+	for _, e := range examples {
+		if _, err := ParseConfig([]byte(e[1])); strings.HasPrefix(e[1], "rail:") && err != nil {
+			t.Error(err)
+		} else if strings.HasPrefix(e[1], "rules:") {
+			b := newBench(t, "sctinst", nil)
+			if err := b.sim.SetRules([]byte(e[1])); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if len(examples) < 2 {
+		t.Errorf("%d examples", len(examples))
 	}
 }
 
@@ -190,17 +200,47 @@ func ruleTable() string {
 }
 
 func magicTable() string {
-	var digits []string
-	for d := range Magic {
-		digits = append(digits, d)
-	}
-	slices.Sort(digits)
 	var rows [][]string
-	for _, d := range digits {
+	for i := 1; i <= 10; i++ { // 11 to 31 stand in the table of the faults
+		d := fmt.Sprintf("%02d", i)
 		a := Magic[d]
 		rows = append(rows, []string{d, strings.TrimSpace(a.Do + " " + a.Code + a.Then)})
 	}
 	return table("amount ends in | action", rows)
+}
+
+func faultTable() string {
+	var rows [][]string
+	for i, f := range Faults {
+		magic := fmt.Sprint(11 + i)
+		if Magic[magic].Do != f.Actions[0] {
+			panic("the magic amount of fault " + fmt.Sprint(i+1) + " does something else")
+		}
+		var set []string
+		for _, a := range f.Actions {
+			set = append(set, "`do: "+a+"`")
+		}
+		rows = append(rows, []string{fmt.Sprint(i + 1), f.Title, Actions[f.Actions[0]], strings.Join(set, " or "), magic})
+	}
+	return table("fault | name | what happens | how to set it | magic amount ends in", rows)
+}
+
+func conflictTable() string {
+	var rows [][]string
+	for _, c := range Conflicts {
+		what := "two of " + strings.Join(c.Any, ", ")
+		if c.With != nil {
+			what = strings.Join(c.Any, ", ") + " with " + strings.Join(c.With, ", ")
+		}
+		switch {
+		case c.endless:
+			what += " (only without end)"
+		case c.inPlace:
+			what += " (only on the same message in transit)"
+		}
+		rows = append(rows, []string{"`" + c.Name + "`", what, c.Why})
+	}
+	return table("name | what cannot be together | why", rows)
 }
 
 func actionTable() string {

@@ -55,7 +55,7 @@ func (c *core) sendBack(now time.Time, p *payment) {
 		c.note(event{"unsendable", prof.ReturnDef})
 		return
 	}
-	c.enqueue(p.debtor, wire, Document{At: now, Dir: rail.FromService, Participant: c.members[p.debtor].ID, MsgDef: prof.ReturnDef, EndToEndID: t.EndToEndID})
+	c.enqueue(p.debtor, wire, Document{At: now, Dir: rail.FromService, Participant: c.members[p.debtor].ID, MsgDef: prof.ReturnDef, EndToEndID: t.EndToEndID}, mischief{}, nil)
 	c.note(event{"returned", ""})
 }
 
@@ -71,7 +71,7 @@ func (c *core) payBack(now time.Time, p *payment) {
 		c.note(event{"unsendable", rail.MsgTransfer})
 		return
 	}
-	back := &payment{id: c.next(), m: m, debtor: p.creditor, creditor: p.debtor, action: c.defaults(Action{}), received: now, state: stateOpen, status: "PDNG", by: rail.Service}
+	back := &payment{id: c.next(), m: m, debtor: p.creditor, creditor: p.debtor, received: now, state: stateOpen, status: "PDNG", by: rail.Service}
 	if c.log != nil { // the store keeps payments as they came in
 		if back.wire, err = prof.Encode(m); err != nil {
 			c.note(event{"unsendable", rail.MsgTransfer})
@@ -84,10 +84,10 @@ func (c *core) payBack(now time.Time, p *payment) {
 	c.note(event{"returned", ""})
 }
 
-// broadcast tells every participant that the rail goes DOWN or is UP, on a rail that has a message for it.
-func (c *core) broadcast(now time.Time, word string) {
+// broadcast tells every participant that the rail goes DOWN or is UP at that time, on a rail that has a message for it.
+func (c *core) broadcast(now, at time.Time, word string) {
 	prof := c.set.profile
-	e := &iso20022.SystemEvent{Code: map[string]string{"DOWN": "DOWN", "UP": "OPEN"}[word], Time: now.UTC().Truncate(prof.TimeResolution)}
+	e := &iso20022.SystemEvent{Code: map[string]string{"DOWN": "DOWN", "UP": "OPEN"}[word], Time: at.UTC().Truncate(prof.TimeResolution)}
 	doc, err := e.Append(nil)
 	for i := range c.members {
 		h := prof.NewHeader(prof.Service, c.members[i].ID, msgEvent, c.serviceID(now), now)
@@ -99,6 +99,6 @@ func (c *core) broadcast(now time.Time, word string) {
 			c.note(event{"unsendable", msgEvent})
 			continue
 		}
-		c.enqueue(i, wire, Document{At: now, Dir: rail.FromService, Participant: c.members[i].ID, MsgDef: msgEvent})
+		c.enqueue(i, wire, Document{At: now, Dir: rail.FromService, Participant: c.members[i].ID, MsgDef: msgEvent}, mischief{}, nil)
 	}
 }

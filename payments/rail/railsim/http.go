@@ -1,9 +1,11 @@
 package railsim
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -23,13 +25,15 @@ import (
 // waitMax bounds a long poll.
 const waitMax = 60 * time.Second
 
-// Handler serves the participants: POST and GET /v1/participants/{id}/messages, and GET /v1/effects for the audit.
+// Handler serves the participants: POST and GET /v1/participants/{id}/messages, and for the audit GET /v1/effects
+// and PUT /v1/rules.
 func (s *Sim) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /v1/participants/{id}/messages", s.participant(s.postMessage))
 	mux.HandleFunc("GET /v1/participants/{id}/messages", s.participant(s.getMessages))
 	if s.cfg.AuditToken != "" {
-		mux.HandleFunc("GET /v1/effects", s.getEffects)
+		mux.HandleFunc("GET /v1/effects", s.audit(s.getEffects))
+		mux.HandleFunc("PUT /v1/rules", s.audit(s.putRules))
 	}
 	return mux
 }
@@ -90,37 +94,19 @@ func (s *Sim) postMessage(w http.ResponseWriter, r *http.Request, from int) {
 		problem(w, http.StatusBadRequest, rail.ProblemNotTaken, "the body could not be read", nil)
 		return
 	}
-	var lost lostAnswer
-	switch err := s.submit(from, wire); {
-	case err == nil:
-		w.WriteHeader(http.StatusAccepted)
+	rep := s.submit(from, wire)
+	s.wait(r.Context(), rep.hold)
+	switch err := rep.err; {
+	case err == nil, rep.how != mischief{}:
+		s.answer(w, r, rep.how, answer{status: http.StatusAccepted})
 	case errors.Is(err, errThrottled):
 		w.Header().Set("Retry-After", "1")
 		problem(w, http.StatusTooManyRequests, rail.ProblemNotTaken, "too many messages", nil)
 	case errors.Is(err, errNotTaken):
 		w.Header().Set("Retry-After", "1")
 		problem(w, http.StatusServiceUnavailable, rail.ProblemNotTaken, "the rail takes no messages now", nil)
-	case errors.As(err, &lost):
-		loseAnswer(w, r, lost)
 	default:
 		problem(w, http.StatusUnprocessableEntity, rail.ProblemRefused, "the message breaks the rules of the rail", rail.Faults(err))
-	}
-}
-
-// loseAnswer hides from the sender in one of several ways that its message was taken.
-func loseAnswer(w http.ResponseWriter, r *http.Request, how lostAnswer) {
-	switch how {
-	case "ok":
-		w.Header().Set("Content-Type", "application/xml")
-		io.WriteString(w, "<Status>RJCT</Status>")
-	case "reset":
-		panic(http.ErrAbortHandler) // net/http then cuts the connection
-	case "hang":
-		<-r.Context().Done() // until the sender gives up
-	default:
-		w.Header().Set("Content-Type", "text/html")
-		w.WriteHeader(http.StatusBadGateway)
-		io.WriteString(w, "<html><body><h1>502 Bad Gateway</h1></body></html>")
 	}
 }
 
@@ -144,7 +130,7 @@ func (s *Sim) getMessages(w http.ResponseWriter, r *http.Request, of int) {
 			return
 		}
 	}
-	ds, err := s.receive(r.Context(), of, after, max, wait)
+	b, err := s.receive(r.Context(), of, after, max, wait)
 	if err != nil {
 		if r.Context().Err() == nil {
 			problem(w, http.StatusServiceUnavailable, rail.ProblemNotTaken, "the rail's store has failed", nil)
@@ -152,30 +138,53 @@ func (s *Sim) getMessages(w http.ResponseWriter, r *http.Request, of int) {
 		return
 	}
 	w.Header().Set("Cache-Control", "no-store")
-	if len(ds) == 0 {
+	if len(b.deliveries) == 0 {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	parts := multipart.NewWriter(w)
-	w.Header().Set("Content-Type", mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": parts.Boundary()}))
-	for _, d := range ds {
+	var body bytes.Buffer
+	parts := multipart.NewWriter(&body)
+	for _, d := range b.deliveries {
 		part, err := parts.CreatePart(textproto.MIMEHeader{"Content-Type": {"application/xml"}, rail.SeqHeader: {strconv.FormatUint(d.Seq, 10)}})
 		if err == nil {
 			_, err = part.Write(d.Wire)
 		}
 		if err != nil {
-			return // cut short: the participant asks again from what it has
+			panic(err) // a Buffer takes everything
 		}
 	}
+	end := body.Len()
 	parts.Close()
+	s.answer(w, r, b.how, answer{status: http.StatusOK, kind: mime.FormatMediaType("multipart/mixed", map[string]string{"boundary": parts.Boundary()}),
+		body: body.Bytes(), grow: end})
+}
+
+// audit lets a request through that carries the audit's token.
+func (s *Sim) audit(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if !bearer(r, s.cfg.AuditToken) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			problem(w, http.StatusUnauthorized, rail.ProblemNotTaken, "not the audit token", nil)
+			return
+		}
+		next(w, r)
+	}
+}
+
+// putRules replaces the rules by those in the body.
+func (s *Sim) putRules(w http.ResponseWriter, r *http.Request) {
+	text, err := io.ReadAll(http.MaxBytesReader(w, r.Body, rulesMaxBytes))
+	if err == nil {
+		err = s.SetRules(text)
+	}
+	if err != nil {
+		problem(w, http.StatusUnprocessableEntity, rail.ProblemRefused, err.Error(), nil)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (s *Sim) getEffects(w http.ResponseWriter, r *http.Request) {
-	if !bearer(r, s.cfg.AuditToken) {
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		problem(w, http.StatusUnauthorized, rail.ProblemNotTaken, "not the audit token", nil)
-		return
-	}
 	e := s.Effects(payments.UETR(r.URL.Query().Get("uetr")), payments.EndToEndID(r.URL.Query().Get("end_to_end_id")))
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
@@ -189,6 +198,12 @@ func (s *Sim) Serve(ctx context.Context, ln, ops net.Listener, grace time.Durati
 		return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: waitMax + 30*time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
 	}
 	main := server(s.Handler())
+	if s.certs != nil {
+		ln = tls.NewListener(ln, s.tlsConfig())
+		turning, stop := context.WithCancel(ctx)
+		defer stop()
+		go s.closeOnTurn(turning, main)
+	}
 	errs := make(chan error, 2)
 	go func() { errs <- main.Serve(ln) }()
 	running := []*http.Server{main}

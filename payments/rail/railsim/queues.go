@@ -1,6 +1,7 @@
 package railsim
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -31,13 +32,10 @@ type Queue struct {
 	User    string // name at the broker; empty means the participant's agent id
 }
 
-// queueActions are the actions that mean something over queues. In the others, which are ways to lose the answer to a request, there is
-// nothing to lose: the broker answers the sender, and knows nothing of the rail. "throttle" and "down" leave the message in the queue;
-// "reset" cuts the rail's connection before the message is settled, so that the broker delivers it again.
-var queueActions = map[string]bool{
-	"": true, "settle": true, "reject": true, "silence": true, "late": true, "duplicate": true, "pending": true, "block": true, "contradict": true, "return": true,
-	"down": true, "lose": true, "reset": true, "amount": true, "skew": true, "huge": true, "throttle": true, "unknown": true, "stray": true, "garbled": true,
-}
+// notOverQueues are the actions that mean nothing over queues, where the broker answers the sender and the connection is the broker's.
+// Of the others, "throttle" and "down" leave the message in the queue, "reset" cuts the rail's connection before the message is settled,
+// so that the broker delivers it again, and "html", "ok" and "error" put their text as a message before the answer.
+var notOverQueues = map[string]bool{"hang": true, "slow": true, "tls": true}
 
 // Validate reports everything that is wrong for a rail of that configuration, joined.
 func (q *Queues) Validate(cfg *Config) error {
@@ -58,8 +56,10 @@ func (q *Queues) Validate(cfg *Config) error {
 		users[user] = true
 	}
 	for i, r := range cfg.Rules {
-		if !queueActions[r.Action.Do] {
-			wrong("rules[%d].action: do: %s does not exist over queues, where the broker answers the sender", i, r.Action.Do)
+		for _, a := range append([]Action{r.Action}, r.Actions...) {
+			if notOverQueues[a.Do] {
+				wrong("rules[%d].action: do: %s does not exist over queues, where the broker answers the sender", i, a.Do)
+			}
 		}
 	}
 	return errors.Join(errs...)
@@ -129,10 +129,10 @@ func (s *Sim) consume(ctx context.Context, from *amqp.Receiver, in *amqp.Incomin
 		return nil
 	}
 	for {
-		err := s.submitOnce(of, in.ID, in.Body)
-		var lost lostAnswer
+		r := s.submitOnce(of, in.ID, in.Body)
+		s.wait(ctx, r.hold)
 		switch {
-		case errors.Is(err, errNotTaken), errors.Is(err, errThrottled):
+		case errors.Is(r.err, errNotTaken), errors.Is(r.err, errThrottled):
 			select {
 			case <-time.After(queueRetry):
 				continue
@@ -143,7 +143,7 @@ func (s *Sim) consume(ctx context.Context, from *amqp.Receiver, in *amqp.Incomin
 			}
 		case s.broken() != nil:
 			return s.broken()
-		case errors.As(err, &lost) && lost == "reset":
+		case r.how.carriage == carryReset:
 			from.Disconnect(ctx)
 			return nil
 		}
@@ -163,44 +163,44 @@ func (s *Sim) broken() error {
 
 // submitOnce is submit for a message with an id of the transport: the second time it does nothing. What is refused is answered with an
 // admi.002 that names the id.
-func (s *Sim) submitOnce(from int, id string, wire []byte) error {
+func (s *Sim) submitOnce(from int, id string, wire []byte) reply {
 	select {
 	case <-s.closed:
-		return errNotTaken
+		return reply{err: errNotTaken}
 	default:
 	}
 	m, decodeErr := s.set.profile.Decode(wire, rail.ToService)
 	if decodeErr == nil && m.Transfer != nil && s.draining.Load() {
-		return errNotTaken
+		return reply{err: errNotTaken}
 	}
 	wire = append([]byte(nil), wire...)
 	key := ""
 	if id != "" {
 		key = string(s.core.members[from].ID) + " " + id
 	}
-	err := errNotTaken
+	r := reply{err: errNotTaken}
 	broken := s.locked(func(c *core, now time.Time) {
 		if c.taken[key] {
 			c.note(event{"redelivered", ""})
-			err = nil
+			r.err = nil
 			return
 		}
-		if err = decodeErr; err == nil {
-			err = c.submit(now, from, m, wire)
+		if r.err = decodeErr; r.err == nil {
+			r = c.submit(now, from, m, wire)
 		}
-		if errors.Is(err, errNotTaken) || errors.Is(err, errThrottled) {
+		if errors.Is(r.err, errNotTaken) || errors.Is(r.err, errThrottled) {
 			return
 		}
 		c.rememberTaken(key)
-		if faults := rail.Faults(err); len(faults) > 0 {
+		if faults := rail.Faults(r.err); len(faults) > 0 {
 			c.refuseMessage(now, from, id, m, faults[0])
 		}
 	})
 	if broken != nil {
-		return broken
+		return reply{err: broken}
 	}
-	s.metrics.refused(rail.Faults(err))
-	return err
+	s.metrics.refused(rail.Faults(r.err))
+	return r
 }
 
 // rememberTaken remembers a message of a queue, and forgets the oldest beyond the bound.
@@ -242,7 +242,7 @@ func (c *core) refuseMessage(now time.Time, to int, id string, m *rail.Message, 
 		return
 	}
 	before := c.members[to].lastSeq
-	c.enqueue(to, wire, Document{At: now, Dir: rail.FromService, Participant: c.members[to].ID, MsgDef: iso20022.RejectionV1})
+	c.enqueue(to, wire, Document{At: now, Dir: rail.FromService, Participant: c.members[to].ID, MsgDef: iso20022.RejectionV1}, mischief{}, nil)
 	if q := c.members[to].queue; c.members[to].lastSeq != before {
 		q[len(q)-1].Answers = id
 		if c.log != nil {
@@ -255,7 +255,7 @@ func (c *core) refuseMessage(now time.Time, to int, id string, m *rail.Message, 
 func (s *Sim) feed(ctx context.Context, of int, to *amqp.Sender, user string) error {
 	agent, after, wait := string(s.core.members[of].ID), uint64(0), queueRetry
 	for {
-		ds, err := s.receive(ctx, of, after, 64, 20*time.Second)
+		b, err := s.receive(ctx, of, after, 64, 20*time.Second)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -267,8 +267,15 @@ func (s *Sim) feed(ctx context.Context, of int, to *amqp.Sender, user string) er
 			return nil
 		default:
 		}
-		for _, d := range ds {
+		for _, d := range b.deliveries {
 			m := amqp.Message{ID: fmt.Sprintf("%s/%d", agent, d.Seq), Correlation: d.Answers, User: user, Created: s.clock.Now(), Body: d.Wire}
+			junk := map[content]string{contentHTML: pageHTML, contentOK: textReject, contentError: textError}[b.how.content]
+			if junk != "" { // and the message itself comes next
+				m.ID, m.Body = m.ID+"/junk", []byte(junk)
+			}
+			if b.how.oversize {
+				m.Body = append(bytes.Clone(m.Body), bytes.Repeat([]byte(" "), oversizeBytes)...)
+			}
 			for {
 				sending, cancel := context.WithTimeout(ctx, 10*time.Second)
 				err := to.Send(sending, m)
@@ -279,7 +286,9 @@ func (s *Sim) feed(ctx context.Context, of int, to *amqp.Sender, user string) er
 					err = nil
 				}
 				if err == nil {
-					after, wait = d.Seq, queueRetry
+					if wait = queueRetry; junk == "" {
+						after = d.Seq
+					}
 					break
 				}
 				select {

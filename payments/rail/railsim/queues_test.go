@@ -23,12 +23,12 @@ type agentID = payments.AgentID
 // What means nothing over queues is refused by name, with all else that is wrong.
 func TestQueuesConfig(t *testing.T) {
 	b := newBench(t, "fednow", func(c *Config) {
-		c.Rules = []Rule{{Action: Action{Do: "hang"}}, {Action: Action{Do: "late"}}, {Action: Action{Do: "error"}}, {Action: Action{Do: "ok"}}}
+		c.Rules = []Rule{{Action: Action{Do: "hang"}}, {Action: Action{Do: "late"}}, {Action: Action{Do: "slow"}}}
 	})
 	q := Queues{Broker: amqp.Broker{URL: "amqp://127.0.0.1:1", User: "rail", Password: "p"}, FromParticipants: "q", Participants: map[agentID]Queue{
 		"021040078": {Address: "a", User: "same"}, "091000019": {Address: "b", User: "same"}, "999999999": {Address: "c"}}}
 	err := b.sim.ServeQueues(t.Context(), q)
-	for _, want := range []string{"rules[0].action: do: hang", "rules[2].action: do: error", "rules[3].action: do: ok", "999999999: not on this rail", "its user is another's"} {
+	for _, want := range []string{"rules[0].action: do: hang", "rules[2].action: do: slow", "999999999: not on this rail", "its user is another's"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("no %q in %v", want, err)
 		}
@@ -48,16 +48,16 @@ func TestQueuedOnce(t *testing.T) {
 	b := open()
 	wire := must(b.p.Encode(b.transfer(2000, nil)))
 	for range 3 {
-		if err := b.sim.submitOnce(0, "id-1", wire); err != nil {
+		if err := b.sim.submitOnce(0, "id-1", wire).err; err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := b.sim.submitOnce(0, "id-2", []byte("<nothing/>")); err == nil {
+	if err := b.sim.submitOnce(0, "id-2", []byte("<nothing/>")).err; err == nil {
 		t.Error("taken")
 	}
 	b.sim.Close()
 	b = open()
-	if err := errors.Join(b.sim.submitOnce(0, "id-1", wire), b.sim.submitOnce(0, "id-2", []byte("<nothing/>"))); err != nil {
+	if err := errors.Join(b.sim.submitOnce(0, "id-1", wire).err, b.sim.submitOnce(0, "id-2", []byte("<nothing/>")).err); err != nil {
 		t.Error(err)
 	}
 	if e := b.sim.Effects("", ""); len(e.Payments) != 1 || e.Payments[0].Messages != 1 {
@@ -71,7 +71,7 @@ func TestQueuedOnce(t *testing.T) {
 	if m.Rejection == nil || !strings.HasPrefix(m.Rejection.Reason, "fednow.") && !strings.Contains(m.Rejection.Reason, ".") {
 		t.Errorf("%+v", m.Rejection)
 	}
-	if err := b.sim.submitOnce(0, "id-3", wire); err != nil { // another message with the same bytes: the participant sent twice
+	if err := b.sim.submitOnce(0, "id-3", wire).err; err != nil { // another message with the same bytes: the participant sent twice
 		t.Error(err)
 	}
 	if e := b.sim.Effects("", ""); e.Payments[0].Messages != 2 {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,12 +40,16 @@ type Sim struct {
 	draining atomic.Bool
 	closed   chan struct{}
 	once     sync.Once
+	certs    *certificates // nil without TLS
 
 	mu    sync.Mutex // guards what follows
 	core  *core
 	store *store      // nil without one
 	stop  func() bool // stops the timer that is armed
 	docs  uint64      // documents archived
+	// turned is closed, and another put in its place, when another certificate is to be shown.
+	turned chan struct{}
+	until  time.Time // core.strange as last seen
 }
 
 // New returns a running rail. It has no goroutine but its timer; Close stops it.
@@ -56,13 +61,18 @@ func New(cfg Config) (*Sim, error) {
 	if cfg.Actor == "" {
 		cfg.Actor = "rail"
 	}
-	s := &Sim{cfg: cfg, set: set, clock: cfg.Clock, closed: make(chan struct{})}
+	s := &Sim{cfg: cfg, set: set, clock: cfg.Clock, closed: make(chan struct{}), turned: make(chan struct{})}
 	if s.clock == nil {
 		s.clock = systemClock{}
 	}
 	if cfg.ArchiveDir != "" {
 		if err := os.MkdirAll(cfg.ArchiveDir, 0o700); err != nil {
 			return nil, fmt.Errorf("railsim: archive: %w", err)
+		}
+	}
+	if cfg.TLSDir != "" {
+		if s.certs, err = openCertificates(cfg.TLSDir); err != nil {
+			return nil, err
 		}
 	}
 	s.core = newCore(&cfg, set, s.clock.Now())
@@ -135,6 +145,11 @@ func (s *Sim) locked(f func(c *core, now time.Time)) error {
 	s.core.advance(now)
 	f(s.core, now)
 	s.core.advance(now)
+	if s.core.strange.After(s.until) {
+		s.until = s.core.strange
+		close(s.turned)
+		s.turned = make(chan struct{})
+	}
 	if s.store != nil && s.core.log.durable() {
 		if err := s.store.save(s.core, s.core.log); err != nil {
 			return err
@@ -161,55 +176,58 @@ func (s *Sim) arm(now time.Time) {
 	}
 }
 
-// submit takes one wire message from a participant.
-func (s *Sim) submit(from int, wire []byte) error {
+// submit takes one wire message from a participant and returns what its transport is to answer.
+func (s *Sim) submit(from int, wire []byte) reply {
 	m, err := s.set.profile.Decode(wire, rail.ToService)
 	if err != nil {
 		s.metrics.refused(rail.Faults(err))
-		return err
+		return reply{err: err}
 	}
 	select {
 	case <-s.closed:
-		return errNotTaken
+		return reply{err: errNotTaken}
 	default:
 	}
 	if s.draining.Load() && m.Transfer != nil {
-		return errNotTaken
+		return reply{err: errNotTaken}
 	}
 	wire = append([]byte(nil), wire...)
-	err = errNotTaken // unless it comes to it
-	if broken := s.locked(func(c *core, now time.Time) { err = c.submit(now, from, m, wire) }); broken != nil {
-		if err == nil {
-			err = lostAnswer("error")
+	r := reply{err: errNotTaken} // unless it comes to it
+	if broken := s.locked(func(c *core, now time.Time) { r = c.submit(now, from, m, wire) }); broken != nil {
+		if r.err == nil { // taken, but not known to be durable: the sender must not learn that it was
+			return reply{err: broken, how: mischief{content: contentError}}
 		}
-		return errors.Join(err, broken)
+		return reply{err: errors.Join(r.err, broken)}
 	}
-	s.metrics.refused(rail.Faults(err))
-	return err
+	s.metrics.refused(rail.Faults(r.err))
+	return r
 }
 
 // receive waits up to wait for messages of a participant after a sequence, and acknowledges those before.
-func (s *Sim) receive(ctx context.Context, of int, after uint64, max int, wait time.Duration) ([]rail.Delivery, error) {
+func (s *Sim) receive(ctx context.Context, of int, after uint64, max int, wait time.Duration) (batch, error) {
 	expired := make(chan struct{})
 	stop := s.clock.AfterFunc(wait, func() { close(expired) })
 	defer stop()
 	for {
-		var ds []rail.Delivery
-		var wake <-chan struct{}
-		if err := s.locked(func(c *core, _ time.Time) { ds, wake = c.take(of, after, max) }); err != nil {
-			return nil, err
-		}
-		if len(ds) > 0 {
-			return ds, nil
+		var b batch
+		var wake, turned <-chan struct{}
+		err := s.locked(func(c *core, _ time.Time) {
+			b, wake = c.take(of, after, max)
+			turned = s.turned
+		})
+		if err != nil || len(b.deliveries) > 0 {
+			return b, err
 		}
 		select {
 		case <-wake:
 		case <-expired:
-			return nil, nil
+			return batch{}, nil
+		case <-turned:
+			return batch{}, nil
 		case <-s.closed:
-			return nil, nil
+			return batch{}, nil
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return batch{}, ctx.Err()
 		}
 	}
 }
@@ -265,20 +283,36 @@ type local struct {
 	of  int
 }
 
-// Send implements rail.Transport.
+// strange says why nothing can be sent or received while the rail shows another certificate.
+func (l *local) strange() error {
+	l.sim.mu.Lock()
+	defer l.sim.mu.Unlock()
+	if l.sim.clock.Now().Before(l.sim.core.strange) {
+		return errors.New("railsim: certificate of an unknown authority")
+	}
+	return nil
+}
+
+// Send implements rail.Transport. Of what a connection does it has only the outcome.
 func (l *local) Send(ctx context.Context, wire []byte) error {
-	if err := ctx.Err(); err != nil {
+	err := ctx.Err()
+	if err == nil {
+		err = l.strange()
+	}
+	if err != nil {
 		return &rail.SendError{Outcome: payments.OutcomeNotSent, Err: err}
 	}
-	switch err := l.sim.submit(l.of, wire); {
-	case err == nil:
+	r := l.sim.submit(l.of, wire)
+	l.sim.wait(ctx, r.hold)
+	switch {
+	case r.err == nil && r.how == mischief{}:
 		return nil
-	case errors.Is(err, errNotTaken), errors.Is(err, errThrottled):
-		return &rail.SendError{Outcome: payments.OutcomeNotSent, Err: err}
-	case errors.As(err, new(lostAnswer)):
-		return &rail.SendError{Outcome: payments.OutcomeUnknown, Err: err}
+	case r.err == nil, r.how != mischief{}:
+		return &rail.SendError{Outcome: payments.OutcomeUnknown, Err: errors.New("railsim: the answer is lost in transit")}
+	case errors.Is(r.err, errNotTaken), errors.Is(r.err, errThrottled):
+		return &rail.SendError{Outcome: payments.OutcomeNotSent, Err: r.err}
 	default:
-		return &rail.SendError{Outcome: payments.OutcomeRefused, Faults: rail.Faults(err), Err: err}
+		return &rail.SendError{Outcome: payments.OutcomeRefused, Faults: rail.Faults(r.err), Err: r.err}
 	}
 }
 
@@ -287,7 +321,17 @@ func (l *local) Receive(ctx context.Context, after uint64, max int) ([]rail.Deli
 	if max < 1 || max > receiveMax {
 		max = receiveMax
 	}
-	return l.sim.receive(ctx, l.of, after, max, 20*time.Second)
+	if err := l.strange(); err != nil {
+		return nil, err
+	}
+	b, err := l.sim.receive(ctx, l.of, after, max, 20*time.Second)
+	if b.how.content != contentRail || b.how.carriage != carryWell {
+		return nil, errors.New("railsim: the messages are lost in transit; they come again")
+	}
+	if b.how.oversize { // cut one byte over the limit, as rail.Transport does
+		b.deliveries[0].Wire = append(slices.Clone(b.deliveries[0].Wire), make([]byte, l.sim.set.profile.SizeMaxBytes+1-len(b.deliveries[0].Wire))...)
+	}
+	return b.deliveries, err
 }
 
 // receiveMax bounds the messages of one Receive.

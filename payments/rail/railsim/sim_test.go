@@ -133,7 +133,7 @@ func (b *bench) collect(ctx context.Context, tr rail.Transport, handle func(got)
 	start, after := time.Now(), uint64(0)
 	for ctx.Err() == nil {
 		ds, err := tr.Receive(ctx, after, 10)
-		if err != nil && ctx.Err() == nil {
+		if err != nil && ctx.Err() == nil && !strings.Contains(err.Error(), "lost in transit") {
 			b.t.Error(err)
 		}
 		for _, d := range ds {
@@ -231,7 +231,7 @@ func TestMagicAmounts(t *testing.T) {
 			{"08", []string{r.yes, "RJCT " + r.timeout}, []time.Duration{0, short}, []string{"pacs.008", r.told}, 1, 1},
 			returned,
 			down,
-			{"11", []string{r.yes}, []time.Duration{0}, []string{"pacs.008", r.told}, 1, 1}, // no magic
+			{"00", []string{r.yes}, []time.Duration{0}, []string{"pacs.008", r.told}, 1, 1}, // no magic
 		} {
 			t.Run(name+"/"+c.magic, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -430,7 +430,7 @@ func TestEnquiry(t *testing.T) {
 			{Action{Do: "lose"}, lost},
 			{Action{Do: "contradict"}, []string{banksOf[name].yes, "RJCT " + banksOf[name].timeout, banksOf[name].yes}},
 			{Action{Do: "unknown"}, []string{"RJCT ZZ99", "RJCT ZZ99"}},
-			{Action{Do: "huge"}, []string{name + ".message.size", banksOf[name].yes, banksOf[name].yes}},
+			{Action{Do: "huge", On: onAnswer}, []string{name + ".message.size", banksOf[name].yes, banksOf[name].yes}},
 			{Action{Do: "skew"}, []string{banksOf[name].yes, banksOf[name].yes}},
 			{Action{Do: "amount"}, []string{banksOf[name].yes, banksOf[name].yes}},
 			{Action{Do: "garbled"}, []string{"xml.syntax", banksOf[name].yes, banksOf[name].yes}},

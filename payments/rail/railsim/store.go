@@ -40,7 +40,8 @@ func (ch *changes) durable() bool {
 	return len(ch.payments)+len(ch.queued)+len(ch.armed)+len(ch.fired)+len(ch.taken) > 0
 }
 
-// store keeps a core over restarts of the process. What rules have counted down (Times) is not kept.
+// store keeps a core over restarts of the process. What rules have counted is not kept, nor
+// what a transport was still to do badly, nor another certificate.
 type store struct {
 	db     *sqlitedb.DB
 	broken error // the first failed commit: the core is then ahead of the file, and the rail takes nothing more
@@ -60,7 +61,7 @@ CREATE TABLE IF NOT EXISTS answer (member TEXT NOT NULL, seq INTEGER NOT NULL, i
 // does, lies beside them as it came.
 type savedPayment struct {
 	Debtor   payments.AgentID
-	Action   Action
+	Plan     plan
 	Received time.Time
 	State    string
 	Status   string
@@ -83,6 +84,7 @@ type savedTimer struct {
 	MsgDef  string
 	End     payments.EndToEndID
 	Told    string // status in the document
+	Lasts   time.Duration
 }
 
 func openStore(path string) (*store, error) {
@@ -115,7 +117,7 @@ func (s *store) save(c *core, ch *changes) error {
 				continue
 			}
 			state, err := json.Marshal(savedPayment{
-				c.members[p.debtor].ID, p.action, p.received, p.state, p.status, p.reason, p.by, p.reserved, p.asked, p.executions, p.returned, p.hush, p.answers, p.creditorSaid,
+				c.members[p.debtor].ID, p.plan, p.received, p.state, p.status, p.reason, p.by, p.reserved, p.asked, p.executions, p.returned, p.hush, p.answers, p.creditorSaid,
 			})
 			if err != nil {
 				return err
@@ -153,7 +155,7 @@ func (s *store) save(c *core, ch *changes) error {
 			}
 		}
 		for _, t := range ch.armed {
-			saved := savedTimer{Kind: t.kind, Payment: t.payment, Status: t.status, MsgDef: t.doc.MsgDef, End: t.doc.EndToEndID, Told: t.doc.Status}
+			saved := savedTimer{Kind: t.kind, Payment: t.payment, Status: t.status, MsgDef: t.doc.MsgDef, End: t.doc.EndToEndID, Told: t.doc.Status, Lasts: t.lasts}
 			if t.kind == timerDeliver {
 				saved.To = c.members[t.to].ID
 			}
@@ -254,7 +256,7 @@ func (s *store) load(c *core) error {
 	}
 	for _, r := range queue {
 		if i, ok := c.set.byID[payments.AgentID(r.key)]; ok {
-			c.members[i].queue = append(c.members[i].queue, rail.Delivery{Seq: uint64(r.n), Wire: r.wire, Answers: answersOf[place{r.key, r.n}]})
+			c.members[i].queue = append(c.members[i].queue, waiting{Delivery: rail.Delivery{Seq: uint64(r.n), Wire: r.wire, Answers: answersOf[place{r.key, r.n}]}})
 		}
 	}
 	for _, r := range taken {
@@ -271,7 +273,7 @@ func (s *store) load(c *core) error {
 			return fmt.Errorf("railsim: store: timer %d: %w", r.n, err)
 		}
 		at := time.Unix(0, r.a)
-		restored := &timer{at: at, n: uint64(r.n), kind: t.Kind, payment: t.Payment, wire: r.wire, status: t.Status}
+		restored := &timer{at: at, n: uint64(r.n), kind: t.Kind, payment: t.Payment, wire: r.wire, status: t.Status, lasts: t.Lasts}
 		if t.Kind == timerDeliver {
 			i, ok := c.set.byID[t.To]
 			if !ok {
@@ -309,8 +311,8 @@ func (c *core) restorePayment(id uint64, wire []byte, state string) error {
 		creditor = -1
 	}
 	c.payments[id] = &payment{
-		id: id, m: m, wire: wire, debtor: debtor, creditor: creditor, action: s.Action, received: s.Received, state: s.State, status: s.Status,
-		reason: s.Reason, by: s.By, reserved: s.Reserved, asked: s.Asked, executions: s.Moved, returned: s.Returned, hush: s.Hush, answers: s.Answers, creditorSaid: s.Creditor,
+		id: id, m: m, wire: wire, debtor: debtor, creditor: creditor, plan: s.Plan, received: s.Received, state: s.State, status: s.Status,
+		reason: s.Reason, by: s.By, reserved: s.Reserved, asked: s.Asked, executions: s.Moved, returned: s.Returned, hush: s.Hush, answers: s.Answers, creditorSaid: s.Creditor, carried: len(s.Answers) > 0,
 	}
 	if creditor < 0 && s.State == stateOpen {
 		return errors.New("its creditor's bank is not configured")

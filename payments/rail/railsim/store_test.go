@@ -49,11 +49,11 @@ func TestStoreRestart(t *testing.T) {
 				after, answered := [2]uint64{}, 0
 				drain := func() {
 					for i := range 2 {
-						var ds []rail.Delivery
+						var ds batch
 						if err := b.sim.locked(func(c *core, _ time.Time) { ds, _ = c.take(i, after[i], 100) }); err != nil {
 							t.Fatal(err)
 						}
-						for _, d := range ds {
+						for _, d := range ds.deliveries {
 							m, err := b.p.Decode(d.Wire, rail.FromService)
 							if err != nil {
 								got = append(got, fmt.Sprint(i, rail.Faults(err)[0].Rule))

@@ -2,6 +2,7 @@ package railsim
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -15,11 +16,15 @@ import (
 func (c *core) fire(t *timer, now time.Time) {
 	if t.kind == timerDeliver {
 		t.doc.At = now
-		c.enqueue(t.to, t.wire, t.doc)
+		c.enqueue(t.to, t.wire, t.doc, t.how, t.heard)
 		return
 	}
-	if t.kind == timerUp {
-		c.broadcast(now, "UP")
+	switch t.kind {
+	case timerDown:
+		c.goDown(now, t.lasts)
+		return
+	case timerUp:
+		c.broadcast(now, now, "UP")
 		return
 	}
 	p := c.payments[t.payment]
@@ -38,18 +43,22 @@ func (c *core) fire(t *timer, now time.Time) {
 		}
 	case timerReject:
 		if p.state == stateOpen {
-			by := rail.Service
-			if p.action.By == "creditor" {
+			a, by := p.plan.find("silence"), rail.Service
+			if a.By == "creditor" {
 				by = rail.Participant
 			}
-			c.refuse(now, p, p.action.Code, by)
+			c.refuse(now, p, a.Code, by)
 		}
 	case timerTell:
 		c.tell(now, p, t.status, "", rail.Service)
 	case timerContradict:
-		// What the rail itself holds true stays: an enquiry still says settled.
+		// What the rail itself holds true stays: an enquiry still says the first.
 		status, reason, by := p.status, p.reason, p.by
-		c.tell(now, p, "RJCT", p.action.Code, rail.Service)
+		if p.state == stateSettled {
+			c.tell(now, p, "RJCT", p.plan.find("contradict").Code, rail.Service)
+		} else {
+			c.tell(now, p, c.set.profile.Settled, "", rail.Service)
+		}
 		p.status, p.reason, p.by = status, reason, by
 	case timerReturn:
 		c.sendBack(now, p)
@@ -80,40 +89,98 @@ func (c *core) report(now time.Time, to int, t *iso20022.CreditTransfer, status,
 	return &rail.Message{Header: p.NewHeader(p.Service, c.members[to].ID, rail.MsgStatus, id, now), Status: s}
 }
 
-// tell queues a status for the debtor's bank, not before the payment's silence ends.
+// tell queues a status for the debtor's bank, as the payment's plan shapes it and not before its silence ends.
 func (c *core) tell(now time.Time, p *payment, status, reason string, by rail.Sender) {
 	p.status, p.reason, p.by = status, reason, by
 	at := now
 	if p.hush.After(now) {
 		at = p.hush
-		if p.action.Do == "silence" && p.action.Delay < 0 {
-			return
-		}
 	}
-	p.answers = append(p.answers, status)
-	junk := Document{At: now, Dir: rail.FromService, Participant: c.members[p.debtor].ID, MsgDef: "garbled"}
-	m := c.report(now, p.debtor, p.m.Transfer, status, reason, c.voice(p, by))
-	send := c.send
-	switch p.action.Do {
-	case "duplicate":
-		p.answers = append(p.answers, status)
-		send = c.twice
-	case "garbled":
-		c.enqueue(p.debtor, []byte("this is no message <"), junk)
-	case "huge":
-		c.enqueue(p.debtor, bytes.Repeat([]byte("x"), c.set.profile.SizeMaxBytes+1), junk)
-	case "amount":
-		m.Status.OriginalAmount = payments.Amount{Minor: p.m.Transfer.Amount.Minor + 1, Currency: p.m.Transfer.Amount.Currency}
-	case "skew":
-		m.Status.Created, m.Header.Created = m.Status.Created.Add(p.action.Delay), m.Header.Created.Add(p.action.Delay)
+	first := !p.carried
+	p.carried = true
+	c.say(now, at, p, p.plan, first, p.hold, status, reason, by)
+}
+
+// say queues a status of p for the debtor's bank at the time at, with all that do adds to it. What comes beside an answer comes at once,
+// even if the answer never does. With first,
+// the mischief in transit is done to this answer, and its acknowledgement ends h.
+func (c *core) say(now, at time.Time, p *payment, do plan, first bool, h *hold, status, reason string, by rail.Sender) {
+	to := p.debtor
+	if do.has("gap") {
+		c.members[to].lastSeq += gapNumbers
 	}
-	send(now, at, p.debtor, m)
-	if p.action.Do == "stray" {
+	junk := Document{At: now, Dir: rail.FromService, Participant: c.members[to].ID, MsgDef: "garbled"}
+	if do.has("garbled") {
+		c.enqueue(to, []byte(textJunk), junk, mischief{}, nil)
+	}
+	if a := do.find("huge"); a != nil && a.On != onSend {
+		c.enqueue(to, []byte(textJunk), junk, mischief{oversize: true}, nil)
+	}
+	if do.has("stray") && first {
 		stray := *p.m.Transfer
 		stray.MessageID, stray.EndToEndID, stray.UETR = c.serviceID(now), "STRAY", ""
 		stray.InstructionID, stray.TransactionID = "", ""
-		c.send(now, at, p.debtor, c.report(now, p.debtor, &stray, status, reason, c.set.profile.Service))
+		if c.set.profile.OriginalByEndToEnd {
+			stray.EndToEndID = payments.NewPixEndToEndID(c.members[to].ID, now, stray.MessageID)
+		}
+		c.send(now, now, to, c.report(now, to, &stray, status, reason, c.set.profile.Service))
 	}
+	if a := do.find("silence"); a != nil && a.Delay < 0 {
+		return
+	}
+	p.answers = append(p.answers, status)
+	m := c.report(now, to, p.m.Transfer, status, reason, c.voice(p, by))
+	if a := do.find("skew"); a != nil {
+		m.Status.Created, m.Header.Created = m.Status.Created.Add(a.Delay), m.Header.Created.Add(a.Delay)
+	}
+	wire, doc, ok := c.encode(now, to, m)
+	if !ok {
+		return
+	}
+	if do.has("amount") || do.has("currency") {
+		if wire, ok = c.misstate(p, do, m, wire); !ok {
+			return
+		}
+	}
+	var how mischief
+	var heard chan struct{}
+	if first {
+		how = do.mischief(onAnswer)
+		how.oversize = false // that is the message before it
+		if h != nil {
+			heard = h.heard
+		}
+	}
+	c.deliver(now, at, to, wire, doc, how, heard)
+	if do.has("duplicate") {
+		p.answers = append(p.answers, status)
+		c.deliver(now, at, to, wire, doc, mischief{}, nil)
+	}
+}
+
+// gapNumbers is how many sequence numbers the action "gap" leaves out.
+const gapNumbers = 1_000_000
+
+// misstate makes an answer name another amount or currency for its payment. On a rail whose report names no amount it stands in an
+// element that the rail does not have.
+func (c *core) misstate(p *payment, do plan, m *rail.Message, wire []byte) ([]byte, bool) {
+	a := p.m.Transfer.Amount
+	if do.has("amount") {
+		a.Minor++
+	}
+	if do.has("currency") {
+		a.Currency = "CHF" // of no rail here
+	}
+	if c.set.profile.OriginalByEndToEnd {
+		wrong := fmt.Sprintf(`<OrgnlTxRef><IntrBkSttlmAmt Ccy="%s">%s</IntrBkSttlmAmt></OrgnlTxRef></TxInfAndSts>`, a.Currency, a.Text())
+		return bytes.Replace(wire, []byte("</TxInfAndSts>"), []byte(wrong), 1), true
+	}
+	m.Status.OriginalAmount = a
+	wire, err := c.set.profile.Encode(m)
+	if err != nil {
+		c.note(event{"unsendable", m.MsgDef()})
+	}
+	return wire, err == nil
 }
 
 // voice returns the agent in whose name a status is given.
@@ -133,24 +200,52 @@ func (c *core) tellCreditor(now time.Time, p *payment) {
 	if p.state == stateRefused {
 		status, reason, by = "RJCT", p.reason, p.by
 	}
-	send := c.send
-	if p.action.Do == "duplicate" {
-		send = c.twice
+	wire, doc, ok := c.encode(now, p.creditor, c.report(now, p.creditor, p.m.Transfer, status, reason, c.voice(p, by)))
+	if !ok {
+		return
 	}
-	send(now, now, p.creditor, c.report(now, p.creditor, p.m.Transfer, status, reason, c.voice(p, by)))
+	c.deliver(now, now, p.creditor, wire, doc, mischief{}, nil)
+	if p.plan.has("duplicate") {
+		c.deliver(now, now, p.creditor, wire, doc, mischief{}, nil)
+	}
 }
 
-// repeat tells the debtor's bank again what it was told last.
-func (c *core) repeat(now time.Time, p *payment) {
+// asked tells the debtor's bank again what it was told last, as do shapes it, unless the payment is silent.
+func (c *core) asked(now time.Time, p *payment, do plan) reply {
+	taken := reply{how: do.mischief(onSend)}
+	if do.has("lose") {
+		return taken
+	}
+	if p.plan.has("silence") && p.hush.After(now) {
+		c.note(event{"enquiry", "silence"})
+		return taken
+	}
+	at := now
+	for _, name := range []string{"late", "silence"} {
+		if a := do.find(name); a != nil && now.Add(a.Delay).After(at) {
+			at = now.Add(a.Delay)
+		}
+	}
+	if a := do.find("early"); a != nil {
+		taken.hold = &hold{heard: make(chan struct{}), most: a.Delay}
+	}
 	c.touch(p.id)
-	p.answers = append(p.answers, p.status)
-	c.send(now, now, p.debtor, c.report(now, p.debtor, p.m.Transfer, p.status, p.reason, c.voice(p, p.by)))
+	c.say(now, at, p, do, true, taken.hold, p.status, p.reason, p.by)
+	c.note(event{"enquiry", p.status})
+	return taken
 }
 
 // enquiry takes a pacs.028.
-func (c *core) enquiry(now time.Time, from int, r *iso20022.StatusRequest, doc Document) error {
-	c.emit(doc)
+func (c *core) enquiry(now time.Time, from int, r *iso20022.StatusRequest, doc Document) reply {
 	p := c.find(from, r.OriginalMessageID, r.OriginalUETR, r.OriginalEndToEnd)
+	var do plan
+	if p != nil {
+		var err error
+		if do, err = c.planned(now, kindEnquiry, "enquiry "+r.MessageID, p.m.Transfer); err != nil {
+			return reply{err: err}
+		}
+	}
+	c.emit(doc)
 	switch {
 	case p == nil || p.state == stateLost || r.OriginalMsgName != rail.MsgTransfer:
 		unknown := &iso20022.CreditTransfer{
@@ -161,22 +256,26 @@ func (c *core) enquiry(now time.Time, from int, r *iso20022.StatusRequest, doc D
 		m.Status.OriginalMsgName = r.OriginalMsgName
 		c.send(now, now, from, m)
 		c.note(event{"enquiry", "not found"})
-	case p.action.Do == "silence" && p.hush.After(now):
-		c.note(event{"enquiry", "silence"})
 	default:
-		c.repeat(now, p)
-		c.note(event{"enquiry", p.status})
+		return c.asked(now, p, do)
 	}
-	return nil
+	return reply{how: do.mischief(onSend)}
 }
 
 // send encodes m and queues it for member to, at once or when at comes.
 func (c *core) send(now, at time.Time, to int, m *rail.Message) {
+	if wire, doc, ok := c.encode(now, to, m); ok {
+		c.deliver(now, at, to, wire, doc, mischief{}, nil)
+	}
+}
+
+// encode writes m for member to.
+func (c *core) encode(now time.Time, to int, m *rail.Message) ([]byte, Document, bool) {
 	wire, err := c.set.profile.Encode(m)
 	if err != nil {
 		// What came in kept the same rules, so this is a mistake of ours; the payment then looks like a silence.
 		c.note(event{"unsendable", m.MsgDef()})
-		return
+		return nil, Document{}, false
 	}
 	doc := Document{At: now, Dir: rail.FromService, Participant: c.members[to].ID, MsgDef: m.MsgDef()}
 	switch {
@@ -185,25 +284,19 @@ func (c *core) send(now, at time.Time, to int, m *rail.Message) {
 	case m.Status != nil:
 		doc.EndToEndID, doc.Status = m.Status.OriginalEndToEnd, m.Status.Status
 	}
-	c.deliver(now, at, to, wire, doc)
+	return wire, doc, true
 }
 
-// twice queues again, byte for byte, what send queues.
-func (c *core) twice(now, at time.Time, to int, m *rail.Message) {
-	c.send(now, at, to, m)
-	c.send(now, at, to, m)
-}
-
-func (c *core) deliver(now, at time.Time, to int, wire []byte, doc Document) {
+func (c *core) deliver(now, at time.Time, to int, wire []byte, doc Document, how mischief, heard chan struct{}) {
 	if at.After(now) {
-		c.after(&timer{at: at, kind: timerDeliver, to: to, wire: wire, doc: doc})
+		c.after(&timer{at: at, kind: timerDeliver, to: to, wire: wire, doc: doc, how: how, heard: heard})
 		return
 	}
-	c.enqueue(to, wire, doc)
+	c.enqueue(to, wire, doc, how, heard)
 }
 
 // enqueue puts a message into a queue and wakes who waits for it. A bank that only the rail plays has no queue.
-func (c *core) enqueue(to int, wire []byte, doc Document) {
+func (c *core) enqueue(to int, wire []byte, doc Document, how mischief, heard chan struct{}) {
 	m := &c.members[to]
 	doc.Wire = wire
 	c.emit(doc)
@@ -211,36 +304,40 @@ func (c *core) enqueue(to int, wire []byte, doc Document) {
 		return
 	}
 	m.lastSeq = max(m.lastSeq+1, c.next())
-	m.queue = append(m.queue, rail.Delivery{Seq: m.lastSeq, Wire: wire})
+	m.queue = append(m.queue, waiting{rail.Delivery{Seq: m.lastSeq, Wire: wire}, how, heard})
 	if c.log != nil {
-		c.log.queued = append(c.log.queued, queued{to, m.queue[len(m.queue)-1]})
+		c.log.queued = append(c.log.queued, queued{to, m.queue[len(m.queue)-1].Delivery})
 	}
 	close(m.wake)
 	m.wake = make(chan struct{})
 }
 
-// take acknowledges everything up to after and returns at most max messages that follow, with the channel that closes at the next one.
-func (c *core) take(of int, after uint64, max int) ([]rail.Delivery, <-chan struct{}) {
+// take acknowledges everything up to after and returns at most max messages that follow, with the channel that closes at the next one. A
+// message with mischief comes alone, and well the next time.
+func (c *core) take(of int, after uint64, max int) (b batch, wake <-chan struct{}) {
 	m := &c.members[of]
 	i := 0
 	for i < len(m.queue) && m.queue[i].Seq <= after {
+		if m.queue[i].heard != nil {
+			close(m.queue[i].heard)
+		}
 		i++
 	}
 	m.queue = slices.Delete(m.queue, 0, i)
 	if c.log != nil && i > 0 {
 		c.log.acked[of] = after
 	}
-	return slices.Clone(m.queue[:min(max, len(m.queue))]), m.wake
-}
-
-// seen and remember keep which payments "down" and "throttle" have refused once.
-func (c *core) seen(t *iso20022.CreditTransfer) bool { return c.once[t.MessageID] }
-
-func (c *core) remember(t *iso20022.CreditTransfer) {
-	if len(c.once) >= c.set.keepMax {
-		clear(c.once)
+	for j := range m.queue[:min(max, len(m.queue))] {
+		w := &m.queue[j]
+		if w.how != (mischief{}) {
+			if j == 0 {
+				b, w.how = batch{[]rail.Delivery{w.Delivery}, w.how}, mischief{}
+			}
+			break
+		}
+		b.deliveries = append(b.deliveries, w.Delivery)
 	}
-	c.once[t.MessageID] = true
+	return b, m.wake
 }
 
 // finish notes that a payment is over and forgets the oldest beyond the bound.
@@ -259,10 +356,11 @@ func (c *core) finish(p *payment) {
 	}
 }
 
-// goDown announces that the rail is down and stops taking messages for d.
+// goDown stops taking messages for d, and announces the end of that.
 func (c *core) goDown(now time.Time, d time.Duration) {
-	c.downUntil = now.Add(d)
+	if until := now.Add(d); until.After(c.downUntil) {
+		c.downUntil = until
+	}
 	c.note(event{"down", ""})
-	c.broadcast(now, "DOWN")
-	c.after(&timer{at: c.downUntil, kind: timerUp})
+	c.after(&timer{at: now.Add(d), kind: timerUp})
 }

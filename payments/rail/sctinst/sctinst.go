@@ -89,7 +89,7 @@ func Profile() *rail.Profile {
 			rail.Rule{Name: name + ".account.iban", Path: rail.PathTransferTx + "/DbtrAcct/Id/IBAN", Text: "accounts are IBANs",
 				Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
 					for _, x := range m.Parties() {
-						if !x.Value.Account.IsIBAN() {
+						if (x.Value.Account != payments.Account{}) && !x.Value.Account.IsIBAN() {
 							return x.Path + "Acct/Id/IBAN"
 						}
 					}
