@@ -21,8 +21,10 @@ import (
 
 // Config configures a Sim. Rail and at least one participant are required; every other zero value means the default it names.
 type Config struct {
-	// Rail is the profile: "fednow" or "sctinst".
+	// Rail is the name of the profile, one of rails.Names.
 	Rail string `yaml:"rail"`
+	// Profile is the profile itself, for a rail from elsewhere (see rail.New); Rail must then be empty.
+	Profile *rail.Profile `yaml:"-"`
 	// Participants are the banks on the rail.
 	Participants []Participant `yaml:"participants"`
 	// AnswerTimeout replaces the profile's, and scales its other clocks. Zero keeps the rail's own.
@@ -102,11 +104,21 @@ func (cfg *Config) Validate() error {
 	return err
 }
 
+func (cfg *Config) profile() (*rail.Profile, error) {
+	switch {
+	case cfg.Profile == nil:
+		return rails.Lookup(cfg.Rail)
+	case cfg.Rail != "":
+		return nil, errors.New("a name and a profile exclude each other")
+	}
+	return rail.New(*cfg.Profile)
+}
+
 // resolve checks the configuration and turns its texts into values.
 func (cfg *Config) resolve() (*settings, error) {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf("railsim: config: "+format, args...)) }
-	profile, err := rails.Lookup(cfg.Rail)
+	profile, err := cfg.profile()
 	if err != nil {
 		return nil, fmt.Errorf("railsim: config: rail: %w", err)
 	}
