@@ -65,12 +65,13 @@ func (s *Sim) participant(next func(http.ResponseWriter, *http.Request, int)) ht
 }
 
 // closeIfStrange ends the connection after this answer while another certificate is shown, so that the next one sees it.
-func (s *Sim) closeIfStrange(w http.ResponseWriter) {
+func (s *Sim) closeIfStrange(w http.ResponseWriter) (strange bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.clock.Now().Before(s.core.strange) {
+	if strange = s.clock.Now().Before(s.core.strange); strange {
 		w.Header().Set("Connection", "close")
 	}
+	return strange
 }
 
 func problem(w http.ResponseWriter, status int, kind, title string, faults []*rail.RuleError) {
@@ -139,6 +140,10 @@ func (s *Sim) getMessages(w http.ResponseWriter, r *http.Request, of int) {
 			problem(w, http.StatusBadRequest, rail.ProblemRefused, "wait must be a duration of 0 to "+waitMax.String(), nil)
 			return
 		}
+	}
+	if s.closeIfStrange(w) { // over a connection from before, or a participant that believes everybody
+		problem(w, http.StatusServiceUnavailable, rail.ProblemNotTaken, "the rail shows another certificate", nil)
+		return
 	}
 	b, err := s.receive(r.Context(), of, after, max, wait)
 	if err != nil {
