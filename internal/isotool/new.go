@@ -19,15 +19,18 @@ import (
 
 const newUsage = `usage: parley iso new MESSAGE [--profile RAIL] [--json FILE|-] [--FIELD VALUE]...
 
-Builds a valid message and prints its XML. MESSAGE is a name such as pacs.008, or a definition such as pacs.004.001.09. What it says comes
-from a JSON document, from flags named after its fields, or from both; ids, times and the rail's fixed codes are filled in.
+Builds a valid message and prints its XML. MESSAGE is a name such as pacs.008, or a definition such
+as pacs.004.001.09. What it says comes from a JSON document, from flags named after its fields, or
+from both; ids, times and the rail's fixed codes are filled in.
 
-  --profile RAIL   in the wrapper of a rail, by its rules: %s; none: the document alone
+  --profile RAIL   in the wrapper of a rail, by its rules: %s;
+                   none: the document alone
   --json FILE      the fields as JSON; - is standard input
   --FIELD VALUE    one field, such as --amount "EUR 4.50" --debtor.name "Example Payer"
-  --from, --to     the participants in the header; the sender's bank and the rail if they are not given
+  --about FILE     the message that this one answers, asks after, recalls or returns: its ids and agents
+  --from, --to     the participants in the header; else the sender's bank and the rail
   --at TIME        the time of creation (RFC 3339); now if it is not given
-  --seed TEXT      makes the ids from a text: the same text, time and sender give the same ids. Random if it is not given
+  --seed TEXT      makes the ids: the same text, time and sender give the same. Random if not given
   --pretty         indented; else canonical bytes, as they can be sent and signed
   --example        print the JSON to start from
   --help           this; behind a MESSAGE: its fields
@@ -42,7 +45,7 @@ func newCommand(args []string, in io.Reader, out, errs io.Writer) int {
 		fmt.Fprintf(errs, "parley iso new: %s\n", visible(fmt.Sprintf(format, args...)))
 		return exitUnreadable
 	}
-	options := map[string]string{"profile": "none", "json": "", "from": "", "to": "", "at": "", "seed": ""}
+	options := map[string]string{"profile": "none", "json": "", "from": "", "to": "", "at": "", "seed": "", "about": ""}
 	switches := map[string]bool{"pretty": false, "example": false, "help": false}
 	var names []string
 	var set [][2]string
@@ -72,7 +75,7 @@ func newCommand(args []string, in io.Reader, out, errs io.Writer) int {
 			set = append(set, [2]string{name, value})
 		}
 	}
-	usage := fmt.Sprintf(newUsage, strings.Join(rails.Names(), ", "), strings.Join(messageNames(), ", "))
+	usage := fmt.Sprintf(newUsage, strings.Join(rails.Names(), ", "), strings.Join(wrap(strings.Join(messageNames(), ", "), 80), "\n  "))
 	if len(names) == 0 && switches["help"] {
 		io.WriteString(out, usage)
 		return exitOK
@@ -128,6 +131,24 @@ func newCommand(args []string, in io.Reader, out, errs io.Writer) int {
 		}
 		if value, err = setField(value, strings.Split(s[0], "."), s[1]); err != nil {
 			return say("--%s: %v", clip(s[0], 100), err)
+		}
+	}
+	if options["about"] != "" {
+		e, err := readAbout(options["about"], func() ([]byte, error) { return readJSON(options["about"], in) })
+		var list [][2]string
+		if err == nil {
+			list, err = about(def, e, b.profile)
+		}
+		if err != nil {
+			return say("--about %s: %s", options["about"], reason(err))
+		}
+		for _, x := range list {
+			if x[1] == "" {
+				continue
+			}
+			if v, err := setField(value, strings.Split(x[0], "."), x[1]); err == nil { // else it was said
+				value = v
+			}
 		}
 	}
 	fields, ok := value.(map[string]any)

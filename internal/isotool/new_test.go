@@ -215,3 +215,56 @@ func FuzzNewJSON(f *testing.F) {
 		}
 	})
 }
+
+// A payment and what is said about it, each message made from the one before: all of them are of one payment.
+func TestNewAbout(t *testing.T) {
+	for _, name := range rails.Names() {
+		p := must(rails.Lookup(name))
+		dir := t.TempDir()
+		create := func(file string, args ...string) string {
+			t.Helper()
+			status, wire, errs := call(t, nil, append([]string{"new", "--profile", name, "--at", "2026-11-23T12:00:00Z"}, args...)...)
+			if status != exitOK {
+				t.Fatalf("%s %q: %d %s", name, args, status, errs)
+			}
+			path := filepath.Join(dir, file)
+			if err := os.WriteFile(path, []byte(wire), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		}
+		_, example, _ := call(t, nil, "new", "pacs.008", "--profile", name, "--example")
+		doc := filepath.Join(t.TempDir(), "doc.json")
+		if err := os.WriteFile(doc, []byte(example), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		transfer := create("1.xml", "pacs.008", "--json", doc)
+		create("2.xml", "pacs.002", "--about", transfer, "--status", p.AnswerYes())
+		want := 2
+		if name != "pix" {
+			create("3.xml", "camt.056", "--about", transfer, "--reason.code", "DUPL")
+			create("4.xml", "camt.029", "--about", transfer, "--confirmation", "RJCR", "--status", "RJCR", "--reason.code", "LEGL")
+			create("5.xml", "pacs.028", "--about", transfer)
+			want += 3
+		}
+		if name != "rtp" {
+			args := []string{"pacs.004", "--about", transfer, "--reason.code", map[string]string{"fednow": "CUST", "sctinst": "FOCR", "pix": "MD06"}[name]}
+			if name != "pix" {
+				args = append(args, "--debtor.name", "Example Coffee", "--creditor.name", "Example Payer")
+			}
+			create("6.xml", args...)
+			want++
+		}
+		status, out, errs := call(t, nil, "status", "--profile", name, "--at", "2026-11-23T12:00:01Z", "--json", dir)
+		var all timelineJSON
+		if err := json.Unmarshal([]byte(out), &all); err != nil || status != exitOK || len(all.Payments) != 1 || len(all.Payments[0].Events) != want || len(all.Left) > 0 {
+			t.Errorf("%s: %d %v %s%s", name, status, err, out, errs)
+		}
+		if status, _, errs := call(t, nil, "new", "pacs.008", "--profile", name, "--about", transfer); status != exitUnreadable || errs == "" {
+			t.Errorf("%s: a pacs.008 about another: %d", name, status)
+		}
+		if status, _, errs := call(t, nil, "new", "pacs.002", "--profile", name, "--about", doc); status != exitUnreadable || errs == "" {
+			t.Errorf("%s: about no message: %d", name, status)
+		}
+	}
+}

@@ -59,17 +59,20 @@ func join(all []event) (payments []*payment, left []event) {
 		x, y := values(a, key), values(b, key)
 		return len(x) > 0 && len(y) > 0 && !slices.ContainsFunc(x, func(v string) bool { return slices.Contains(y, v) })
 	}
-	// ambiguous reports that the groups of one key belong to several UETRs, and x or y to none of them: nobody can say to which.
-	ambiguous := func(list []int, x, y int) bool {
-		var seen []string
+	// several reports that the groups of one key belong to more than one UETR: nobody can say to which a group without one belongs.
+	several := func(list []int) bool {
+		first := ""
 		for _, g := range list {
 			for _, v := range values(groups[find(g)], uetr) {
-				if !slices.Contains(seen, v) {
-					seen = append(seen, v)
+				if first == "" {
+					first = v
+				}
+				if v != first {
+					return true
 				}
 			}
 		}
-		return len(seen) > 1 && (len(values(groups[x], uetr)) == 0) != (len(values(groups[y], uetr)) == 0)
+		return false
 	}
 	for level, key := range []func(*event) string{uetr, tx, func(e *event) string { return e.endToEnd }, func(e *event) string { return e.instr }} {
 		at := make(map[string][]int) // a key to the groups that have it, in order
@@ -89,19 +92,22 @@ func join(all []event) (payments []*payment, left []event) {
 		}
 		slices.Sort(names)
 		for _, v := range names {
-			list := at[v]
-			for a := 0; a < len(list); a++ {
-				for b := a + 1; b < len(list); b++ {
-					x, y := find(list[a]), find(list[b])
-					if x == y || apart(groups[x], groups[y], uetr) || level >= 2 && apart(groups[x], groups[y], tx) {
-						continue
-					}
-					if level > 0 && ambiguous(list, x, y) {
-						continue
-					}
-					groups[x] = append(groups[x], groups[y]...)
-					groups[y], parent[y] = nil, x
+			// Groups that have a UETR are one already, or never will be. Those without one join the only UETR there is, else each other.
+			unsure := level > 0 && several(at[v])
+			var clusters []int
+			for _, g := range at[v] {
+				y := find(g)
+				if slices.Contains(clusters, y) || unsure && len(values(groups[y], uetr)) > 0 {
+					continue
 				}
+				i := slices.IndexFunc(clusters, func(x int) bool { return level < 2 || !apart(groups[x], groups[y], tx) })
+				if i < 0 {
+					clusters = append(clusters, y)
+					continue
+				}
+				x := clusters[i]
+				groups[x] = append(groups[x], groups[y]...)
+				groups[y], parent[y] = nil, x
 			}
 		}
 	}
@@ -115,13 +121,29 @@ func join(all []event) (payments []*payment, left []event) {
 		}
 		payments = append(payments, p)
 	}
-	known := slices.Clone(payments)
+	// By what an event may name them, so that a long statement is not compared with every payment.
+	known := make(map[string][]*payment)
+	for _, p := range payments {
+		for i := range p.events {
+			for _, k := range p.events[i].names() {
+				if of := known[k]; len(of) == 0 || of[len(of)-1] != p {
+					known[k] = append(of, p)
+				}
+			}
+		}
+	}
 	for _, i := range loose {
 		e := all[i]
 		fits := false
-		for _, p := range known {
-			if p.fits(&e) {
-				p.events, fits = append(p.events, e), true
+		var tried []*payment
+		for _, k := range e.calls() {
+			for _, p := range known[k] {
+				if slices.Contains(tried, p) {
+					continue
+				}
+				if tried = append(tried, p); p.fits(&e) {
+					p.events, fits = append(p.events, e), true
+				}
 			}
 		}
 		if !fits {
@@ -136,6 +158,18 @@ func join(all []event) (payments []*payment, left []event) {
 		return cmp.Or(a.events[0].at.Compare(b.events[0].at), cmp.Compare(a.uetr, b.uetr), cmp.Compare(a.endToEnd, b.endToEnd))
 	})
 	return payments, left
+}
+
+// names are what others may name an event by, calls what it names itself.
+func (e *event) names() []string {
+	return []string{"u" + e.uetr, "t" + e.tx, "e" + e.endToEnd, "m" + e.messageID, "m" + e.headerID, "c" + e.caseID}
+}
+
+func (e *event) calls() []string {
+	if e.isStatement() {
+		return slices.DeleteFunc([]string{"u" + e.uetr, "t" + e.tx, "e" + e.endToEnd}, func(k string) bool { return len(k) == 1 })
+	}
+	return slices.DeleteFunc([]string{"m" + e.originalMessage, "c" + e.caseID}, func(k string) bool { return len(k) == 1 })
 }
 
 // fits reports whether an event that has no ids of its own, or is an entry of a statement, belongs to p.

@@ -220,3 +220,71 @@ func TestStatusSamples(t *testing.T) {
 		}
 	}
 }
+
+// Many messages with one id, of many payments, and a long statement, take no longer than a moment.
+func TestStatusMany(t *testing.T) {
+	var all []event
+	for i := range 2000 {
+		e := event{name: "pacs.008", endToEnd: "ONE", messageID: fmt.Sprint(i)}
+		if i%2 == 0 {
+			e.uetr = fmt.Sprint("u", i)
+		}
+		all = append(all, e)
+	}
+	for i := range 20_000 {
+		all = append(all, event{name: "pain.001", endToEnd: fmt.Sprint("E", i), messageID: "INIT"}, event{name: "camt.053", endToEnd: fmt.Sprint("E", 2*i)})
+	}
+	began := time.Now()
+	found, left := join(all)
+	if len(found) != 1000+1+20_000 || len(left) != 10_000 {
+		t.Errorf("%d payments, %d left", len(found), len(left))
+	}
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
+
+// Whatever the files hold: status and diff say something that a terminal can show, and a document is equal to itself.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(statusTransfer("M-1", "2026-11-23T12:00:00Z", paid1, "4.50")), []byte(statusAnswer("A-1", "x", orgMsg1, about1, "ACSC AC04")))
+	f.Add([]byte(diffEnquiry), []byte(`<w><AppHdr><Fr/></AppHdr><Document><a>x</a>y</Document></w>`))
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		var docs []*document
+		var events []event
+		for _, x := range [][]byte{a, b} {
+			d, err := readDocument(&file{Name: "x", Reader: strings.NewReader(string(x))})
+			if err != nil {
+				return
+			}
+			if !compareMessages(d, d).Equal {
+				t.Error("different from itself")
+			}
+			docs = append(docs, d)
+			events = append(events, readEvents("x", d)...)
+		}
+		x, y := compareMessages(docs[0], docs[1]), compareMessages(docs[1], docs[0])
+		if x.Equal != y.Equal {
+			t.Error("a differs from b, but not b from a")
+		}
+		var out strings.Builder
+		s := newScreen(&out)
+		x.print(s)
+		found, left := join(events)
+		for _, p := range found {
+			for _, name := range append(rails.Names(), "") {
+				var profile *rail.Profile
+				if name != "" {
+					profile = must(rails.Lookup(name))
+				}
+				p.settle(profile, time.Unix(0, 0))
+			}
+			p.print(s)
+		}
+		printLeft(s, left, true)
+		for _, r := range out.String() {
+			if r != '\n' && !harmless(r) {
+				t.Fatalf("%U reaches the terminal", r)
+			}
+		}
+	})
+}

@@ -175,6 +175,7 @@ type Profile struct {
 	ServiceTimeout time.Duration
 
 	Codes   Codes    // reasons the rail itself gives
+	Reasons Reasons  // what to do about a refusal, by its reason; see Advice
 	Recalls []Recall // until when a settled payment can be asked back, by reason
 	Returns Returns  // how money comes back
 	Rules   []Rule   // in the order they are checked

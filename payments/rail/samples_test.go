@@ -2,8 +2,11 @@ package rail_test
 
 import (
 	"flag"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,51 +16,78 @@ import (
 	"github.com/parleypay/parley/payments/rail/rails"
 )
 
-// The rails' published messages pass their profiles, the bad ones fail by the rule they break, and what has placeholders passes only with
-// the rules switched off that say so.
+// published holds, by file, the rules that a sample of a rail breaks, and why it does.
+var published = map[string]struct{ broken, why string }{
+	"fednow-admi.002-reject.xml":                    {"", ""},
+	"fednow-admi.004-ping.xml":                      {"fednow.header.service fednow.header.practice", "receiver and practice are masked"},
+	"fednow-bad-pacs.002-reject-without-reason.xml": {"fednow.status.reason", "bad on purpose"},
+	"fednow-bad-pacs.008-aba-checksum.xml":          {"fednow.aba.checksum", "bad on purpose"},
+	"fednow-bad-pacs.008-msgid.xml":                 {"fednow.msgid.format", "bad on purpose"},
+	"fednow-camt.029-refused.xml":                   {"", ""},
+	"fednow-camt.056-return-request.xml":            {"", ""},
+	"fednow-envelope-pacs.002.xml":                  {"", ""},
+	"fednow-pacs.002-service-to-participant.xml":    {"fednow.aba.checksum", "placeholder routing numbers"},
+	"fednow-pacs.004-return.xml":                    {"", ""},
+	"fednow-pacs.008-participant-to-service.xml":    {"fednow.aba.checksum", "placeholder routing numbers"},
+	"fednow-pacs.028-status-request.xml":            {"", ""},
+	"pix-pacs.002.spi.1.17-from-spi-ACCC.xml":       {"", ""},
+	"pix-pacs.008.spi.1.16-account.xml":             {"pix.taxid.checksum", "placeholder tax numbers"},
+	"rtp-admi.002.xml":                              {"rtp.header.filled", "blank header"},
+	"rtp-admi.004-971-suspended.xml":                {"rtp.header.filled", "blank header"},
+	"rtp-camt.056-refund.xml":                       {"rtp.header.filled rtp.aba.checksum", "blank header, placeholder routing numbers"},
+	"rtp-head.001-signed.xml":                       {"wrapper.document", "a header and nothing else"},
+	"rtp-pacs.002-ACTC.xml":                         {"rtp.header.filled", "blank header"},
+	"rtp-pacs.008.xml":                              {"rtp.header.filled rtp.aba.checksum", "blank header, placeholder routing numbers"},
+	"rtp-pain.013.xml":                              {"rtp.header.filled rtp.aba.checksum", "blank header, placeholder routing numbers"},
+	"rtp-pain.014-ACTC.xml":                         {"rtp.header.filled rtp.aba.checksum", "blank header, placeholder routing numbers"},
+}
+
+// The rails' published messages pass their profiles, the bad ones fail by the rule they break and no other, and what has placeholders passes
+// only with the rules switched off that say so, which the verdict shows. docs/rails.md has the table.
 func TestPublishedSamples(t *testing.T) {
-	for file, want := range map[string]struct {
-		faults string // without anything switched off
-		off    bool   // whether it passes with these rules switched off
-	}{
-		"fednow-admi.002-reject.xml":                    {"", true},
-		"fednow-admi.004-ping.xml":                      {"fednow.header.service fednow.header.practice", true}, // the receiver and the practice are masked
-		"fednow-bad-pacs.002-reject-without-reason.xml": {"fednow.status.reason", true},
-		"fednow-bad-pacs.008-aba-checksum.xml":          {"fednow.aba.checksum", true},
-		"fednow-bad-pacs.008-msgid.xml":                 {"fednow.msgid.format", true},
-		"fednow-camt.029-refused.xml":                   {"", true},
-		"fednow-camt.056-return-request.xml":            {"", true},
-		"fednow-envelope-pacs.002.xml":                  {"", true},
-		"fednow-pacs.002-service-to-participant.xml":    {"fednow.aba.checksum", true},
-		"fednow-pacs.004-return.xml":                    {"", true},
-		"fednow-pacs.008-participant-to-service.xml":    {"fednow.aba.checksum", true},
-		"fednow-pacs.028-status-request.xml":            {"", true},
-		"pix-pacs.002.spi.1.17-from-spi-ACCC.xml":       {"", true},
-		"pix-pacs.008.spi.1.16-account.xml":             {"pix.taxid.checksum", true},
-		"rtp-admi.002.xml":                              {"rtp.header.filled", true},
-		"rtp-admi.004-971-suspended.xml":                {"rtp.header.filled", true},
-		"rtp-camt.056-refund.xml":                       {"rtp.header.filled rtp.aba.checksum", true},
-		"rtp-head.001-signed.xml":                       {"wrapper.document", false}, // a header and nothing else
-		"rtp-pacs.002-ACTC.xml":                         {"rtp.header.filled", true},
-		"rtp-pacs.008.xml":                              {"rtp.header.filled rtp.aba.checksum", true},
-		"rtp-pain.013.xml":                              {"rtp.header.filled rtp.aba.checksum", true},
-		"rtp-pain.014-ACTC.xml":                         {"rtp.header.filled rtp.aba.checksum", true},
-	} {
+	var rows strings.Builder
+	rows.WriteString("| sample | message | broken | because | with these rules off |\n|---|---|---|---|---|\n")
+	for _, file := range slices.Sorted(maps.Keys(published)) {
+		want := published[file]
 		wire := shared.Read(t, "iso20022/samples/"+file)
 		name, _, _ := strings.Cut(file, "-")
 		p := must(rails.Lookup(name))
 		v := must(p.Check(wire))
-		if got := rules(v); got != want.faults {
-			t.Errorf("%s: %q, want %q: %v", file, got, want.faults, v.Faults)
-		}
-		if want.off {
-			if v := must(p.Check(wire, strings.Fields(want.faults)...)); !v.Valid() || len(v.Without) != len(strings.Fields(want.faults)) {
-				t.Errorf("%s: %v", file, v.Faults)
-			}
+		if got := rules(v); got != want.broken {
+			t.Errorf("%s: %q, want %q: %v", file, got, want.broken, v.Faults)
 		}
 		if v.Valid() && (v.Direction == 0 || v.Schema != (name != "pix")) {
 			t.Errorf("%s: %+v", file, v)
 		}
+		then := ""
+		if off := strings.Fields(want.broken); len(off) > 0 {
+			v, err := p.Check(wire, off...)
+			switch {
+			case err != nil:
+				then = "refused: no rule of the profile"
+			case !v.Valid() || !slices.Equal(v.Without, off):
+				t.Errorf("%s: %+v", file, v)
+			default:
+				then = "valid"
+			}
+		}
+		fmt.Fprintf(&rows, "| %s | %s | %s | %s | %s |\n", file, v.Message, strings.Join(strings.Fields(want.broken), ", "), want.why, then)
+	}
+	const page = "../../docs/rails.md"
+	text := string(must(os.ReadFile(page)))
+	block := regexp.MustCompile(`(?s)(<!-- begin: samples -->\n).*?(<!-- end: samples -->)`)
+	if !block.MatchString(text) {
+		t.Fatal("docs/rails.md has no table of samples")
+	}
+	filled := block.ReplaceAllString(text, "${1}"+rows.String()+"${2}")
+	switch {
+	case filled == text:
+	case *update:
+		if err := os.WriteFile(page, []byte(filled), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Error("the table of samples is not that of the verdicts: go test -run TestPublishedSamples -update ./payments/rail")
 	}
 	entries, err := os.ReadDir(shared.Path(t, "iso20022/samples"))
 	if err != nil {
@@ -66,7 +96,13 @@ func TestPublishedSamples(t *testing.T) {
 	for _, e := range entries {
 		// Every other sample is of no rail of ours, and no profile takes it.
 		name, _, _ := strings.Cut(e.Name(), "-")
-		if !strings.HasSuffix(e.Name(), ".xml") || slices.Contains(rails.Names(), name) {
+		if !strings.HasSuffix(e.Name(), ".xml") {
+			continue
+		}
+		if slices.Contains(rails.Names(), name) {
+			if _, ok := published[e.Name()]; !ok {
+				t.Errorf("%s has no verdict here", e.Name())
+			}
 			continue
 		}
 		for _, n := range rails.Names() {

@@ -62,6 +62,7 @@ func Profile() *rail.Profile {
 		// The service's own list of proprietary reasons is public only for E990; the simulator writes the letters of the ISO code.
 		ServiceReasonIsPrtry: true,
 		Codes:                rail.Codes{NoFunds: "AM04", CreditorTimeout: "AB05", UnknownAgent: "RC10", TooLate: "TM01", NotFound: "AG09"},
+		Reasons:              rail.CommonReasons(),
 		TimeResolution:       time.Second,
 		SizeMaxBytes:         64 << 10,
 

@@ -47,6 +47,7 @@ func Profile() *rail.Profile {
 		SettledCreditor:        "ACCC",
 		ParticipantStatus:      []string{"ACSP", "RJCT"},
 		Codes:                  rail.Codes{NoFunds: "AM04", CreditorTimeout: "AB03", UnknownAgent: "RC10", TooLate: "AB03"},
+		Reasons:                rail.CommonReasons(),
 		TimeResolution:         time.Millisecond,
 		SizeMaxBytes:           64 << 10,
 		IDs: rail.IDs{Message: pixMessageID, Transfer: pixTransferIDs,

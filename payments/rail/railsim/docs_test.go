@@ -26,7 +26,7 @@ func TestDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := string(text)
-	for name, table := range map[string]string{"profiles": profileTable(), "meanings": meaningTable(), "money": moneyTable(), "recalls": recallTable(), "rules": ruleTable(), "magic": magicTable(), "actions": actionTable(), "faults": faultTable(), "conflicts": conflictTable()} {
+	for name, table := range map[string]string{"profiles": profileTable(), "meanings": meaningTable(), "money": moneyTable(), "recalls": recallTable(), "reasons": reasonTable(), "rules": ruleTable(), "magic": magicTable(), "actions": actionTable(), "faults": faultTable(), "conflicts": conflictTable()} {
 		block := regexp.MustCompile(`(?s)(<!-- begin: ` + name + ` -->\n).*?(<!-- end: ` + name + ` -->)`)
 		if !block.MatchString(got) {
 			t.Fatalf("no table %s", name)
@@ -254,4 +254,30 @@ func actionTable() string {
 		rows = append(rows, []string{a, Actions[a]})
 	}
 	return table("action | what happens", rows)
+}
+
+func reasonTable() string {
+	var codes []string
+	for _, p := range profiles() {
+		for code := range p.Reasons {
+			if !slices.Contains(codes, code) {
+				codes = append(codes, code)
+			}
+		}
+	}
+	slices.Sort(codes)
+	var rows [][]string
+	for _, code := range codes {
+		row := []string{code}
+		for _, p := range profiles() {
+			advice, ok := p.Reasons[code]
+			if !ok {
+				row = append(row, "")
+				continue
+			}
+			row = append(row, advice.String())
+		}
+		rows = append(rows, row)
+	}
+	return table("reason | "+strings.Join(rails.Names(), " | "), rows)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/parleypay/parley/internal/rabbitmq"
 	"github.com/parleypay/parley/payments"
 	"github.com/parleypay/parley/payments/rail"
 	"github.com/parleypay/parley/payments/rail/amqp"
@@ -84,11 +85,31 @@ func TestQueuedOnce(t *testing.T) {
 	}
 }
 
+type rabbit struct{ *rabbitmq.Node }
+
+func (r rabbit) broker(user string) amqp.Broker {
+	return amqp.Broker{URL: r.URL(), User: user, Password: r.Password(user), BackoffMax: 200 * time.Millisecond}
+}
+
+func (r rabbit) queues(bank string) Queues {
+	return Queues{Broker: r.broker("rail"), FromParticipants: rabbitmq.FromBanks, Participants: map[agentID]Queue{agentID(bank): {Address: rabbitmq.ToBankPrefix + bank}}}
+}
+
+func (r rabbit) transport(b *bench, bank string, edit func(*amqp.Config)) *amqp.Transport {
+	cfg := amqp.Config{Broker: r.broker(bank), Profile: b.p, ToService: rabbitmq.ToRail, FromService: rabbitmq.OfBankPrefix + bank, SendTimeout: 5 * time.Second, Wait: 500 * time.Millisecond}
+	if edit != nil {
+		edit(&cfg)
+	}
+	tr := must(amqp.New(cfg))
+	b.t.Cleanup(func() { tr.Close() })
+	return tr
+}
+
 // The whole way over a real broker that is killed, over connections that are cut, with a participant that dies between its journal and
 // the settlement: every payment that was taken is done once, and its answer comes.
 func TestBroker(t *testing.T) {
 	const bank = "021040078"
-	r := startRabbit(t, bank)
+	r := rabbit{rabbitmq.Start(t, bank)}
 	b := newBench(t, "fednow", func(c *Config) {
 		c.AnswerTimeout = 10 * time.Minute
 		c.Participants[2].AnswerAfter = 5 * time.Millisecond
@@ -171,7 +192,7 @@ func TestBroker(t *testing.T) {
 		// The broker refuses who says it is another, who has the wrong password, and who reads or writes what is not its own.
 		for name, edit := range map[string]func(*amqp.Config){
 			"wrong password": func(c *amqp.Config) { c.Broker.Password = "guess" },
-			"another queue":  func(c *amqp.Config) { c.ToService = "/exchange/from-rail/" + bank },
+			"another queue":  func(c *amqp.Config) { c.ToService = rabbitmq.ToBankPrefix + bank },
 		} {
 			bad := r.transport(b, bank, edit)
 			m := pay(3000)
@@ -180,17 +201,17 @@ func TestBroker(t *testing.T) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		forged := must(amqp.NewSender(r.broker(bank), "/exchange/to-rail/messages"))
+		forged := must(amqp.NewSender(r.broker(bank), rabbitmq.ToRail))
 		defer forged.Close()
 		forgery := pay(4000)
 		if err := forged.Send(t.Context(), amqp.Message{ID: amqp.NewID(""), User: "rail", Body: must(b.p.Encode(forgery))}); err == nil || executions(forgery) != 0 {
 			t.Errorf("forged: %v", err)
 		}
-		thief := r.transport(b, bank, func(c *amqp.Config) { c.FromService = "/amq/queue/to-rail" })
+		thief := r.transport(b, bank, func(c *amqp.Config) { c.FromService = rabbitmq.FromBanks })
 		if _, err := thief.Receive(t.Context(), 0, 1); err == nil {
 			t.Error("a bank reads the rail's queue")
 		}
-		if r.logged("password-of-") {
+		if r.Logged("password-of-") {
 			t.Error("the broker logs passwords")
 		}
 	})
@@ -251,13 +272,13 @@ func TestBroker(t *testing.T) {
 				}
 			})
 		}
-		r.restart.Go(func() {
+		r.Restart.Go(func() {
 			time.Sleep(2 * time.Second)
-			r.kill()
-			r.start()
+			r.Kill()
+			r.Start()
 		})
 		done := make(chan struct{})
-		go func() { senders.Wait(); r.restart.Wait(); close(done) }()
+		go func() { senders.Wait(); r.Restart.Wait(); close(done) }()
 		for finished := false; !finished; {
 			select {
 			case <-done:

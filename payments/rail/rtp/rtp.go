@@ -50,6 +50,7 @@ func Profile() *rail.Profile {
 		Posted:                "ACTC",
 		ParticipantStatus:     []string{"ACTC", "ACWP", "RJCT"},
 		Codes:                 rail.Codes{NoFunds: "AM04", CreditorTimeout: "DS24", UnknownAgent: "RC04", TooLate: "TM01"},
+		Reasons:               rail.CommonReasons(),
 		TimeResolution:        time.Second,
 		Zone:                  rail.Eastern,
 		SizeMaxBytes:          64 << 10,

@@ -48,6 +48,7 @@ func Profile() *rail.Profile {
 		Posted:                 "ACCC",
 		ParticipantStatus:      []string{"ACCP", "RJCT"},
 		Codes:                  rail.Codes{NoFunds: "AM23", CreditorTimeout: "AB05", UnknownAgent: "RC07", TooLate: "TM01", NotFound: "AG09"},
+		Reasons:                reasons(),
 		TimeResolution:         time.Millisecond,
 		SizeMaxBytes:           64 << 10,
 
@@ -140,4 +141,11 @@ var answers = rail.Answers{
 		"ACCP": rail.Accepted, // the creditor's bank's yes; settled when the mechanism says so
 		"RJCT": rail.Rejected,
 	},
+}
+
+// reasons are the common ones and those this rail says itself; AM02 ended with the 2025 rulebook, which has no limit of the scheme.
+func reasons() rail.Reasons {
+	r := rail.CommonReasons("AM02")
+	r["AM23"], r["RC07"] = rail.RetryNew, rail.WrongData
+	return r
 }

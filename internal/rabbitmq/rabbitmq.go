@@ -1,4 +1,7 @@
-package railsim
+// Package rabbitmq runs a RabbitMQ node for a test, which may kill it.
+//
+// It is imported by tests only, and installs nothing.
+package rabbitmq
 
 import (
 	"bytes"
@@ -14,26 +17,24 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/parleypay/parley/payments/rail/amqp"
 )
 
-// rabbitScript is the broker as Debian's package rabbitmq-server installs it.
-const rabbitScript = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+// script is the broker as Debian's package rabbitmq-server installs it.
+const script = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 
-// rabbit is a RabbitMQ node of the test's own: on loopback ports, with its own data, as whoever runs the test.
-type rabbit struct {
-	t    *testing.T
+// Node is a RabbitMQ node of the test's own: on loopback ports, with its own data, as whoever runs the test.
+type Node struct {
+	t    testing.TB
 	dir  string
 	port int
 	env  []string
 	node *exec.Cmd
 	log  *os.File
 
-	restart sync.WaitGroup
+	Restart sync.WaitGroup // of the goroutine that kills and starts; waited for before the test ends
 }
 
-func freePort(t *testing.T) int {
+func freePort(t testing.TB) int {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -42,17 +43,17 @@ func freePort(t *testing.T) int {
 	return ln.Addr().(*net.TCPAddr).Port
 }
 
-// startRabbit starts a node with one queue "to-rail" and one for each bank, and users that may do with them what they must. A bank
+// Start starts a node with one queue "to-rail" and one for each bank, and users that may do with them what they must. A bank
 // writes to the exchange "to-rail" and reads its own queue, no more; so nobody but the rail can put a message into a bank's queue.
-func startRabbit(t *testing.T, banks ...string) *rabbit {
+func Start(t testing.TB, banks ...string) *Node {
 	t.Helper()
-	if _, err := os.Stat(rabbitScript); err != nil {
+	if _, err := os.Stat(script); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("RabbitMQ is not installed: apt-get install rabbitmq-server")
 		}
 		t.Skip("needs RabbitMQ: apt-get install rabbitmq-server")
 	}
-	r := &rabbit{t: t, dir: t.TempDir(), port: freePort(t)}
+	r := &Node{t: t, dir: t.TempDir(), port: freePort(t)}
 	epmd := strconv.Itoa(freePort(t))
 	file := func(name, text string) string {
 		path := filepath.Join(r.dir, name)
@@ -80,10 +81,16 @@ func startRabbit(t *testing.T, banks ...string) *rabbit {
 		add("queues", m{"name": "to-" + bank, "vhost": "/", "durable": true, "auto_delete": false, "arguments": quorum})
 		add("bindings", m{"source": "from-rail", "vhost": "/", "destination": "to-" + bank, "destination_type": "queue", "routing_key": bank, "arguments": m{}})
 	}
-	definitions := file("definitions.json", string(must(json.Marshal(d))))
+	raw, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	definitions := file("definitions.json", string(raw))
 	config := file("rabbitmq.conf", fmt.Sprintf("listeners.tcp.1 = 127.0.0.1:%d\nload_definitions = %s\nlog.console = true\nlog.file = false\ndisk_free_limit.absolute = 50MB\n", r.port, definitions))
 	plugins := file("enabled_plugins", "[rabbitmq_amqp1_0].\n")
-	r.log = must(os.Create(filepath.Join(r.dir, "out")))
+	if r.log, err = os.Create(filepath.Join(r.dir, "out")); err != nil {
+		t.Fatal(err)
+	}
 	t.Cleanup(func() { r.log.Close() })
 	r.env = append(os.Environ(), "HOME="+r.dir, "RABBITMQ_NODENAME=parley@localhost", "RABBITMQ_MNESIA_BASE="+filepath.Join(r.dir, "mnesia"),
 		"RABBITMQ_LOG_BASE="+filepath.Join(r.dir, "log"), "RABBITMQ_CONFIG_FILE="+config, "RABBITMQ_ENABLED_PLUGINS_FILE="+plugins, "RABBITMQ_CONF_ENV_FILE=/dev/null",
@@ -95,14 +102,14 @@ func startRabbit(t *testing.T, banks ...string) *rabbit {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { mapper.Process.Kill(); mapper.Wait() })
-	r.start()
-	t.Cleanup(func() { r.restart.Wait(); r.kill() })
+	r.Start()
+	t.Cleanup(func() { r.Restart.Wait(); r.Kill() })
 	return r
 }
 
-// start starts the node and returns when it listens.
-func (r *rabbit) start() {
-	r.node = exec.Command(rabbitScript)
+// Start starts the node again and returns when it listens.
+func (r *Node) Start() {
+	r.node = exec.Command(script)
 	r.node.Env, r.node.Dir, r.node.Stdout, r.node.Stderr = r.env, r.dir, r.log, r.log
 	r.node.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := r.node.Start(); err != nil {
@@ -120,36 +127,28 @@ func (r *rabbit) start() {
 	r.t.Errorf("the broker does not start:\n%s", bytes.TrimSpace(out[max(0, len(out)-2000):]))
 }
 
-// kill ends the node as a power switch of the process would: SIGKILL to all of it.
-func (r *rabbit) kill() {
+// Kill ends the node as a power switch of the process would: SIGKILL to all of it.
+func (r *Node) Kill() {
 	syscall.Kill(-r.node.Process.Pid, syscall.SIGKILL)
 	r.node.Wait()
 }
 
-func (r *rabbit) broker(user string) amqp.Broker {
-	return amqp.Broker{URL: fmt.Sprintf("amqp://127.0.0.1:%d", r.port), User: user, Password: "password-of-" + user, BackoffMax: 200 * time.Millisecond}
-}
+// URL returns the node's address.
+func (r *Node) URL() string { return fmt.Sprintf("amqp://127.0.0.1:%d", r.port) }
 
-func (r *rabbit) queues(banks ...string) Queues {
-	q := Queues{Broker: r.broker("rail"), FromParticipants: "/amq/queue/to-rail", Participants: map[agentID]Queue{}}
-	for _, bank := range banks {
-		q.Participants[agentID(bank)] = Queue{Address: "/exchange/from-rail/" + bank}
-	}
-	return q
-}
+// Password returns a user's password.
+func (r *Node) Password(user string) string { return "password-of-" + user }
 
-func (r *rabbit) transport(b *bench, bank string, edit func(*amqp.Config)) *amqp.Transport {
-	cfg := amqp.Config{Broker: r.broker(bank), Profile: b.p, ToService: "/exchange/to-rail/messages", FromService: "/amq/queue/to-" + bank, SendTimeout: 5 * time.Second, Wait: 500 * time.Millisecond}
-	if edit != nil {
-		edit(&cfg)
-	}
-	tr := must(amqp.New(cfg))
-	r.t.Cleanup(func() { tr.Close() })
-	return tr
-}
+// Addresses of the node.
+const (
+	ToRail       = "/exchange/to-rail/messages" // where a bank sends to
+	FromBanks    = "/amq/queue/to-rail"         // where the rail receives
+	ToBankPrefix = "/exchange/from-rail/"       // and a bank: where the rail sends to
+	OfBankPrefix = "/amq/queue/to-"             // and a bank: where that receives
+)
 
-// logged reports whether the broker's log holds a text.
-func (r *rabbit) logged(text string) bool {
+// Logged reports whether the broker's log holds a text.
+func (r *Node) Logged(text string) bool {
 	out, _ := os.ReadFile(r.log.Name())
 	return strings.Contains(string(out), text)
 }
