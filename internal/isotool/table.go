@@ -54,7 +54,9 @@ func (t *table) print(s *screen) {
 			}
 			at += widths[i] + 2
 			if columns(c.text) > widths[i] { // too long for its column: the rest goes below
-				b.WriteString("\n" + strings.Repeat(" ", at))
+				line := strings.TrimRight(b.String(), " ")
+				b.Reset()
+				b.WriteString(line + "\n" + strings.Repeat(" ", at))
 			}
 		}
 		last := row[len(row)-1]
