@@ -430,3 +430,17 @@ func TestSuffix(t *testing.T) {
 		t.Errorf("%s: %v", id, err)
 	}
 }
+
+// A rule names the place of the message at hand, however many it has seen before: a check keeps nothing.
+func TestRulePathIsNotKept(t *testing.T) {
+	p := must(rails.Lookup("sctinst"))
+	m := clone(testMessages(t, p)["answer"])
+	m.Status.Status = "ACSC"
+	for _, group := range []bool{true, false, true} {
+		m.Status.GroupLevel = group
+		want := map[bool]string{true: "Document/FIToFIPmtStsRpt/OrgnlGrpInfAndSts/GrpSts", false: "Document/FIToFIPmtStsRpt/TxInfAndSts/TxSts"}[group]
+		if f := Faults(p.CheckMessage(m, ToService)); len(f) == 0 || f[0].Path != want {
+			t.Errorf("group level %v: %v, want %s", group, f, want)
+		}
+	}
+}
