@@ -131,6 +131,7 @@ func (k *Kept) whole() (*branch, *Fault) {
 		}
 	}
 	def := k.Message.Definition()
+	var buf []byte
 	for i := range k.Other {
 		e := &k.Other[i]
 		if e.XML == "" { // the place of an element of the fields
@@ -139,8 +140,8 @@ func (k *Kept) whole() (*branch, *Fault) {
 			}
 			continue
 		}
-		b, fault := e.branch(def)
-		if fault != nil {
+		b, used, fault := e.branch(def, buf)
+		if buf = used; fault != nil {
 			return nil, fault
 		}
 		if !root.put(e.Path, b, e.was) {
@@ -150,27 +151,27 @@ func (k *Kept) whole() (*branch, *Fault) {
 	return root, nil
 }
 
-// branch reads the element.
-func (e *Extra) branch(def string) (*branch, *Fault) {
-	steps := strings.Split(strings.TrimPrefix(e.Path, "/"), "/")
-	last, _ := numbered(steps[len(steps)-1])
+// branch reads the element. The buffer is used for it and returned.
+func (e *Extra) branch(def string, buf []byte) (*branch, []byte, *Fault) {
 	s := isoTables.schema([]byte(Namespace(def)))
-	typ := s.typ + 1
-	for _, step := range steps[min(1, len(steps)):] {
-		name, _ := numbered(step)
-		if typ = typeOf(typ, name); typ == 0 {
-			break
+	typ, last, depth := s.typ+1, "", 0
+	for step := range strings.SplitSeq(strings.TrimPrefix(e.Path, "/"), "/") {
+		if last, _ = numbered(step); depth > 0 {
+			typ = typeOf(typ, last)
 		}
+		depth++
 	}
+	buf = append(append(append(append(append(buf[:0], '<'), s.root...), ` xmlns="`...), s.namespace...), `">`...)
+	buf = append(append(append(append(buf, e.XML...), "</"...), s.root...), '>')
 	t := getTree()
 	defer putTree(t)
-	if f := t.scan([]byte("<" + s.root + ` xmlns="` + s.namespace + `">` + e.XML + "</" + s.root + ">")); f != nil {
-		return nil, &Fault{Path: e.Path, Rule: f.Rule, Text: f.Text}
+	if f := t.scan(buf); f != nil {
+		return nil, buf, &Fault{Path: e.Path, Rule: f.Rule, Text: f.Text}
 	}
 	if t.isLeaf(0) || t.next(1) != t.next(0) || t.nodes[0].flags&(hasText|hasComment) != 0 || string(t.name(1)) != last || string(t.uri(1)) != s.namespace {
-		return nil, &Fault{Path: e.Path, Rule: "model.keep", Text: "not one element of the name that the path ends with"}
+		return nil, buf, &Fault{Path: e.Path, Rule: "model.keep", Text: "not one element of the name that the path ends with"}
 	}
-	return t.branch(1, typ), nil
+	return t.branch(1, typ), buf, nil
 }
 
 // branch is an element with all it holds, apart from any document.
@@ -412,11 +413,12 @@ func (b *branch) find(path string) (parent *branch, at int) {
 // put puts an element at a path, with what must be around it. It takes the place of one that is as was; else what is there wins, and takes
 // what it lacks from e.
 func (b *branch) put(path string, e *branch, was string) bool {
-	steps := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	if name, _ := numbered(steps[0]); name != b.name || len(steps) < 2 {
+	first, rest, deeper := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if name, _ := numbered(first); name != b.name || !deeper {
 		return false
 	}
-	for _, step := range steps[1 : len(steps)-1] {
+	step, rest, deeper := strings.Cut(rest, "/")
+	for ; deeper; step, rest, deeper = strings.Cut(rest, "/") {
 		name, n := numbered(step)
 		at := b.child(name, n)
 		if at < 0 {
@@ -424,7 +426,7 @@ func (b *branch) put(path string, e *branch, was string) bool {
 		}
 		b = b.children[at]
 	}
-	_, n := numbered(steps[len(steps)-1])
+	_, n := numbered(step)
 	at := b.child(e.name, n)
 	_, many := particle(b.typ, e.name)
 	switch {

@@ -42,6 +42,7 @@ func (s *Sim) answer(w http.ResponseWriter, r *http.Request, how mischief, a ans
 		body = io.MultiReader(bytes.NewReader(a.body[:a.grow]), io.LimitReader(spaces{}, oversizeBytes), bytes.NewReader(a.body[a.grow:]))
 	}
 	if how.carriage == carryWell {
+		s.closeIfStrange(w)
 		if a.kind != "" {
 			w.Header().Set("Content-Type", a.kind)
 		}

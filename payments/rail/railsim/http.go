@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log"
 	"mime"
 	"mime/multipart"
 	"net"
@@ -61,6 +62,16 @@ func (s *Sim) participant(next func(http.ResponseWriter, *http.Request, int)) ht
 		}
 		next(w, r, i)
 	}
+}
+
+// closeIfStrange ends the connection after this answer while another certificate is shown, so that the next one sees it.
+func (s *Sim) closeIfStrange(w http.ResponseWriter) (strange bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if strange = s.clock.Now().Before(s.core.strange); strange {
+		w.Header().Set("Connection", "close")
+	}
+	return strange
 }
 
 func problem(w http.ResponseWriter, status int, kind, title string, faults []*rail.RuleError) {
@@ -130,6 +141,10 @@ func (s *Sim) getMessages(w http.ResponseWriter, r *http.Request, of int) {
 			return
 		}
 	}
+	if s.closeIfStrange(w) { // over a connection from before, or a participant that believes everybody
+		problem(w, http.StatusServiceUnavailable, rail.ProblemNotTaken, "the rail shows another certificate", nil)
+		return
+	}
 	b, err := s.receive(r.Context(), of, after, max, wait)
 	if err != nil {
 		if r.Context().Err() == nil {
@@ -139,6 +154,7 @@ func (s *Sim) getMessages(w http.ResponseWriter, r *http.Request, of int) {
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	if len(b.deliveries) == 0 {
+		s.closeIfStrange(w)
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
@@ -195,7 +211,8 @@ func (s *Sim) getEffects(w http.ResponseWriter, r *http.Request) {
 // those open get up to grace to end, and waiting polls return.
 func (s *Sim) Serve(ctx context.Context, ln, ops net.Listener, grace time.Duration) error {
 	server := func(h http.Handler) *http.Server {
-		return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: waitMax + 30*time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10}
+		return &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: waitMax + 30*time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,
+			ErrorLog: log.New(io.Discard, "", 0)} // what participants do wrong is theirs to log
 	}
 	main := server(s.Handler())
 	if s.certs != nil {
