@@ -82,7 +82,7 @@ func TestInspectRefuses(t *testing.T) {
 			t.Errorf("%.60q: status %d, want %q: %s", c.doc, status, c.errs, errs)
 		}
 	}
-	hostile := "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.008.001.08\"><FIToFICstmrCdtTrf><CdtTrfTxInf><Dbtr><Nm>&#x9b;31m‮" +
+	hostile := "<Document xmlns=\"urn:iso:std:iso:20022:tech:xsd:pacs.008.001.08\"><FIToFICstmrCdtTrf><CdtTrfTxInf><Dbtr><Nm>&#x9b;31m\u202e" +
 		strings.Repeat("x", 100_000) + "</Nm></Dbtr></CdtTrfTxInf></FIToFICstmrCdtTrf></Document>"
 	status, out, errs := call(t, strings.NewReader(hostile), "inspect", "-")
 	if status != exitOK || strings.ContainsAny(out, "\u009b\u202e") || len(out) > 10_000 || !strings.Contains(out, "⟨U+202E⟩") {

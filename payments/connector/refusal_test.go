@@ -556,13 +556,16 @@ func TestBadMessagesFromTheRail(t *testing.T) {
 	})
 }
 
-// A status for a payment nobody made, and one in the middle of garbage, change nothing.
+// Whatever a rail does, the payment ends as the money went: a status for a payment nobody made, and one in the middle of garbage, change
+// nothing, and an answer that is lost in transit is found.
 func TestStrayAndGarbledStatuses(t *testing.T) {
 	t.Parallel()
+	certs := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		for _, action := range []string{"stray", "garbled", "unknown", "error", "throttle", "lose"} {
+		for _, action := range []string{"stray", "garbled", "unknown", "error", "throttle", "lose", "html", "ok", "hang", "tls", "reset", "huge", "slow", "gap", "early", "currency", "planned", "skew", "duplicate", "contradict", "late"} {
 			w := newWorld(t, "sctinst", options{sim: func(c *railsim.Config) {
 				c.Rules = []railsim.Rule{{Match: railsim.Match{Amount: "17.00"}, Action: railsim.Action{Do: action}, Times: 1}}
+				c.TLSDir = certs
 			}})
 			id := w.pay(17_00)
 			want := lifecycle.Settled

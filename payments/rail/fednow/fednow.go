@@ -80,7 +80,7 @@ func Profile() *rail.Profile {
 		Rules: append(rail.CommonRules(name, "service.level"),
 			rail.Rule{Name: name + ".header.practice", Path: "AppHdr/MktPrctc", Text: "MktPrctc names the service's registry and frb.fednow.01 or a variant of it",
 				Check: rail.OnHeader("AppHdr/MktPrctc", func(p *rail.Profile, h *iso20022.Header, _ rail.Direction) bool {
-					return h.Version != p.HeaderVersion || h.Registry == p.Registry && fednowPractice(h.PracticeID) // older headers have none
+					return h.Version != p.HeaderVersion || h.Registry == p.Registry && isPractice(h.PracticeID) // older headers have none
 				})},
 			rail.Rule{Name: name + ".header.party", Path: "AppHdr/Fr", Text: "Fr and To are connection parties of 9 capital letters or digits",
 				Check: func(_ *rail.Profile, m *rail.Message, _ rail.Direction) string {
@@ -95,7 +95,7 @@ func Profile() *rail.Profile {
 			rail.Rule{Name: name + ".msgid.format", Path: "Document/*/GrpHdr/MsgId", Text: "a participant's message id is CCYYMMDD, its 9-character connection party and 1 to 18 letters or digits",
 				Check: func(_ *rail.Profile, m *rail.Message, dir rail.Direction) string {
 					// The document of a pacs.008 stays the participant's when the service passes it on.
-					if (dir == rail.ToService || m.Transfer != nil) && !fednowMsgID(m.MessageID()) && (m.Tree().IsZero() || m.MessageID() != "") {
+					if (dir == rail.ToService || m.Transfer != nil) && !isMessageID(m.MessageID()) && (m.Tree().IsZero() || m.MessageID() != "") {
 						return m.MessageIDPath()
 					}
 					return ""
@@ -123,8 +123,8 @@ func Profile() *rail.Profile {
 	})
 }
 
-// fednowPractice matches frb.fednow.01 and frb.fednow.<3 lower-case letters>.01.
-func fednowPractice(s string) bool {
+// isPractice matches frb.fednow.01 and frb.fednow.<3 lower-case letters>.01.
+func isPractice(s string) bool {
 	if s == "frb.fednow.01" {
 		return true
 	}
@@ -140,8 +140,8 @@ func fednowPractice(s string) bool {
 	return true
 }
 
-// fednowMsgID matches CCYYMMDD, 9 capital letters or digits, then 1 to 18 letters or digits.
-func fednowMsgID(s string) bool {
+// isMessageID matches CCYYMMDD, 9 capital letters or digits, then 1 to 18 letters or digits.
+func isMessageID(s string) bool {
 	return len(s) >= 18 && len(s) <= 35 && pattern.Fits(s, pattern.Day, pattern.Upper, 9, pattern.Alnum, len(s)-17)
 }
 

@@ -13,12 +13,12 @@ import (
 	"github.com/parleypay/parley/payments/rail/internal/xmltext"
 )
 
-// pixForm is the wire of Pix's settlement system (SPI): an Envelope in a namespace of its own for each message and version, with AppHdr
+// form is the wire of Pix's settlement system (SPI): an Envelope in a namespace of its own for each message and version, with AppHdr
 // and Document inside. Shapes are those of the central bank's public message catalogue 5.13, described here in our own words.
-type pixForm struct{}
+type form struct{}
 
-// pixMessages are the messages read and written, by ISO's definition. (camt, pibr, reda and other admi messages have no structure here.)
-var pixMessages = map[string]struct {
+// messages are the messages read and written, by ISO's definition. (camt, pibr, reda and other admi messages have no structure here.)
+var messages = map[string]struct {
 	name, namespace string
 	structure       *node
 }{
@@ -38,7 +38,7 @@ var pixMessages = map[string]struct {
 			Purp{Cd:IPAY|GSCB|IPRT|OTHR|REFU}
 			Tax?{RefNb:alnum50 Rcrd+{Tp:CBSSPLIT|IBSSPLIT Ctgy:INF TaxAmt{TtlAmt:amount}}}
 			RmtInf?{Ustrd?:text140 Strd?{RfrdDocInf{Tp{CdOrPrtry{Prtry:AGFSS|AGTEC|AGTOT} Issr:ispb}} RfrdDocAmt{AdjstmntAmtAndRsn+{Amt:amount Rsn:VLCP|VLDN}}}}
-		}}}}`, pixKinds)},
+		}}}}`, kinds)},
 	rail.MsgStatus: {"pacs.002.spi.1.17", "https://www.bcb.gov.br/pi/pacs.002/1.17", structure(`Envelope{`+pixHeader+` Document{FIToFIPmtStsRpt{
 		GrpHdr{MsgId:msgid CreDtTm:time}
 		TxInfAndSts+{
@@ -46,27 +46,27 @@ var pixMessages = map[string]struct {
 			StsRsnInf*{Rsn?{Cd:code} AddtlInf*:text105}
 			FctvIntrBkSttlmDt?{DtTm:time}
 			OrgnlTxRef?{IntrBkSttlmDt:date}
-		}}}}`, pixKinds)},
-	msgPixReturn: {"pacs.004.spi.1.5", "https://www.bcb.gov.br/pi/pacs.004/1.5", structure(`Envelope{`+pixHeader+` Document{PmtRtr{
+		}}}}`, kinds)},
+	msgReturn: {"pacs.004.spi.1.5", "https://www.bcb.gov.br/pi/pacs.004/1.5", structure(`Envelope{`+pixHeader+` Document{PmtRtr{
 		GrpHdr{MsgId:msgid CreDtTm:time NbOfTxs:number SttlmInf{SttlmMtd:CLRG}}
 		TxInf+{
 			RtrId:return OrgnlEndToEndId:e2e RtrdIntrBkSttlmAmt:amount SttlmPrty:HIGH|NORM ChrgBr:SLEV
 			RtrRsnInf{Rsn{Cd:BE08|FR01|MD06|SL02} AddtlInf*:text105}
 			OrgnlTxRef{RmtInf?{Ustrd:text140} DbtrAgt{FinInstnId{ClrSysMmbId{MmbId:ispb}}} CdtrAgt{FinInstnId{ClrSysMmbId{MmbId:ispb}}}}
-		}}}}`, pixKinds)},
-	msgPixRejection: {"admi.002.spi.1.5", "https://www.bcb.gov.br/pi/admi.002/1.5", structure(`Envelope{`+pixHeader+` Document{admi.002.001.01{
-		RltdRef{Ref:text35} Rsn{RjctgPtyRsn:text35 RjctnDtTm?:time ErrLctn?:text350 RsnDesc?:text350 AddtlData?:text1000}}}}`, pixKinds)},
+		}}}}`, kinds)},
+	msgRejection: {"admi.002.spi.1.5", "https://www.bcb.gov.br/pi/admi.002/1.5", structure(`Envelope{`+pixHeader+` Document{admi.002.001.01{
+		RltdRef{Ref:text35} Rsn{RjctgPtyRsn:text35 RjctnDtTm?:time ErrLctn?:text350 RsnDesc?:text350 AddtlData?:text1000}}}}`, kinds)},
 }
 
-const msgPixRejection = iso20022.RejectionV1 // what admi.002.spi.1.5 is built on
+const msgRejection = iso20022.RejectionV1 // what admi.002.spi.1.5 is built on
 
-const msgPixReturn = "pacs.004.001.10" // what pacs.004.spi.1.5 is built on
+const msgReturn = "pacs.004.001.10" // what pacs.004.spi.1.5 is built on
 
 const pixHeader = `AppHdr{Fr{FIId{FinInstnId{Othr{Id:ispb}}}} To{FIId{FinInstnId{Othr{Id:ispb}}}} BizMsgIdr:msgid MsgDefIdr:text35 CreDt:time Sgntr:any}`
 
 const pixTime = "2006-01-02T15:04:05.000Z"
 
-var pixKinds = map[string]func(string) bool{
+var kinds = map[string]func(string) bool{
 	"msgid":  func(s string) bool { return pattern.Fits(s, "M", pattern.Upper, 8, pattern.Alnum, 23) },
 	"e2e":    func(s string) bool { return payments.CheckPixEndToEndID(s) == nil },
 	"return": func(s string) bool { return payments.CheckPixReturnID(s) == nil },
@@ -100,7 +100,7 @@ var pixKinds = map[string]func(string) bool{
 // ownNames returns the catalogue's names by ISO's definition.
 func ownNames() map[string]string {
 	names := map[string]string{}
-	for def, m := range pixMessages {
+	for def, m := range messages {
 		names[def] = m.name
 	}
 	return names
@@ -109,14 +109,14 @@ func ownNames() map[string]string {
 // within reports whether s has 1 to n characters.
 func within(s string, n int) bool { return s != "" && len([]rune(s)) <= n }
 
-func (pixForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
+func (form) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	limits := iso20022.Limits{SizeBytes: int64(p.SizeMaxBytes)}
 	tree, err := limits.Parse(wire)
 	if err != nil {
 		return nil, err
 	}
 	o := &rail.Parts{Wire: tree.Root()}
-	for def, m := range pixMessages {
+	for def, m := range messages {
 		if o.Wire.Namespace() == m.namespace {
 			o.Definition = def
 		}
@@ -127,7 +127,7 @@ func (pixForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	case o.Wire.Name() != "Envelope":
 		return nil, o.Wire.Fault("wrapper.element", "the wrapper's element is not Envelope")
 	}
-	if at, why := pixMessages[o.Definition].structure.check(o.Wire); why != "" {
+	if at, why := messages[o.Definition].structure.check(o.Wire); why != "" {
 		path := strings.TrimPrefix(strings.TrimPrefix(at.Path(), "/Envelope"), "/")
 		if f := p.Fault("structure", path, at); f != nil {
 			f.Text = why
@@ -136,7 +136,7 @@ func (pixForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	}
 	o.HeaderAt, _ = o.Wire.Child("AppHdr")
 	o.DocumentAt, _ = o.Wire.Child("Document")
-	t := pixReader{}
+	t := translator{}
 	if o.Header, err = t.header(o); err != nil {
 		return nil, err
 	}
@@ -155,20 +155,20 @@ func (pixForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	return o, err
 }
 
-// pixReader copies values into ISO's elements, as they stand.
-type pixReader struct{ b []byte }
+// translator copies values into ISO's elements, as they stand.
+type translator struct{ b []byte }
 
-func (t *pixReader) put(format string, parts ...any) { t.b = fmt.Appendf(t.b, format, parts...) }
+func (t *translator) put(format string, parts ...any) { t.b = fmt.Appendf(t.b, format, parts...) }
 
 // copy appends the element at names inside e under its own name, nothing if there is none.
-func (t *pixReader) copy(e iso20022.Element, names ...string) {
+func (t *translator) copy(e iso20022.Element, names ...string) {
 	if x, ok := e.Child(names...); ok {
 		t.tree(x)
 	}
 }
 
 // tree appends e with all that stands in it, without prefixes.
-func (t *pixReader) tree(e iso20022.Element) {
+func (t *translator) tree(e iso20022.Element) {
 	t.put("<%s", e.Name())
 	if ccy, ok := e.Attr("Ccy"); ok {
 		t.put(` Ccy="%s"`, xmltext.Escape(ccy))
@@ -182,13 +182,13 @@ func (t *pixReader) tree(e iso20022.Element) {
 	t.put("</%s>", e.Name())
 }
 
-func (t *pixReader) children(e iso20022.Element) {
+func (t *translator) children(e iso20022.Element) {
 	for c := range e.Children() {
 		t.tree(c)
 	}
 }
 
-func (t *pixReader) header(o *rail.Parts) ([]byte, error) {
+func (t *translator) header(o *rail.Parts) ([]byte, error) {
 	h := o.HeaderAt
 	t.b = nil
 	t.put(`<AppHdr xmlns="%s">`, iso20022.Namespace("head.001.001.01"))
@@ -198,7 +198,7 @@ func (t *pixReader) header(o *rail.Parts) ([]byte, error) {
 	}
 	t.copy(h, "BizMsgIdr")
 	def := o.Definition
-	if h.Value("MsgDefIdr") != pixMessages[def].name {
+	if h.Value("MsgDefIdr") != messages[def].name {
 		def = "other" // judged by the rule about the header
 	}
 	t.put("<MsgDefIdr>%s</MsgDefIdr>", def)
@@ -207,7 +207,7 @@ func (t *pixReader) header(o *rail.Parts) ([]byte, error) {
 	return t.b, nil
 }
 
-func (t *pixReader) transfer(doc iso20022.Element) ([]byte, error) {
+func (t *translator) transfer(doc iso20022.Element) ([]byte, error) {
 	body, _ := doc.Child("FIToFICstmrCdtTrf")
 	t.b = nil
 	t.put(`<Document xmlns="%s"><FIToFICstmrCdtTrf><GrpHdr>`, iso20022.Namespace(rail.MsgTransfer))
@@ -270,7 +270,7 @@ func pixAccount(tx iso20022.Element, side string) (string, error) {
 	return a.Reveal(), nil
 }
 
-func (t *pixReader) report(doc iso20022.Element) []byte {
+func (t *translator) report(doc iso20022.Element) []byte {
 	body, _ := doc.Child("FIToFIPmtStsRpt")
 	t.b = nil
 	t.put(`<Document xmlns="%s"><FIToFIPmtStsRpt>`, iso20022.Namespace(rail.MsgStatus))
@@ -297,15 +297,15 @@ func (t *pixReader) report(doc iso20022.Element) []byte {
 	return t.b
 }
 
-func (pixForm) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
-	if h.MsgDef == msgPixRejection {
+func (form) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+	if h.MsgDef == msgRejection {
 		doc, err := iso20022.Parse(document)
 		if err != nil {
 			return nil, err
 		}
-		body, _ := doc.Root().Child(msgPixRejection)
-		w := pixReader{}
-		w.put("<%s>", msgPixRejection)
+		body, _ := doc.Root().Child(msgRejection)
+		w := translator{}
+		w.put("<%s>", msgRejection)
 		w.copy(body, "RltdRef")
 		w.put("<Rsn>")
 		w.copy(body, "Rsn", "RjctgPtyRsn")
@@ -319,17 +319,17 @@ func (pixForm) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byt
 		w.copy(body, "Rsn", "ErrLctn")
 		w.copy(body, "Rsn", "RsnDesc")
 		w.copy(body, "Rsn", "AddtlData")
-		w.put("</Rsn></%s>", msgPixRejection)
-		return pixEnvelope(p, h, w.b)
+		w.put("</Rsn></%s>", msgRejection)
+		return envelope(p, h, w.b)
 	}
-	if h.MsgDef != msgPixReturn {
+	if h.MsgDef != msgReturn {
 		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
 	}
 	doc, err := iso20022.Parse(document)
 	if err != nil {
 		return nil, err
 	}
-	w := pixReader{}
+	w := translator{}
 	w.put("<PmtRtr><GrpHdr>")
 	w.copy(doc.Root(), "PmtRtr", "GrpHdr", "MsgId")
 	if created, ok := doc.Root().Child("PmtRtr", "GrpHdr", "CreDtTm"); ok {
@@ -351,10 +351,10 @@ func (pixForm) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byt
 	w.copy(tx, "OrgnlTxRef", "DbtrAgt")
 	w.copy(tx, "OrgnlTxRef", "CdtrAgt")
 	w.put("</OrgnlTxRef></TxInf></PmtRtr>")
-	return pixEnvelope(p, h, w.b)
+	return envelope(p, h, w.b)
 }
 
-func (pixForm) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
+func (form) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	// The codec's own checks of every value come first: what follows only places values.
 	if _, err := m.AppendDocument(nil); err != nil {
 		return nil, err
@@ -362,7 +362,7 @@ func (pixForm) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	if m.Transfer != nil && m.Transfer.UETR != "" {
 		return nil, errors.New("a transfer has no UETR on Pix") // a value without a place must not be left out in silence
 	}
-	w := pixReader{}
+	w := translator{}
 	switch {
 	case m.Transfer != nil:
 		if err := w.writeTransfer(m.Transfer); err != nil {
@@ -371,19 +371,19 @@ func (pixForm) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	case m.Status != nil:
 		w.writeReport(m.Status)
 	}
-	return pixEnvelope(p, &m.Header, w.b)
+	return envelope(p, &m.Header, w.b)
 }
 
-// pixEnvelope puts header and document into the envelope, and checks the whole: what leaves has the structure that is read.
-func pixEnvelope(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
-	def, ok := pixMessages[h.MsgDef]
+// envelope puts header and document into the envelope, and checks the whole: what leaves has the structure that is read.
+func envelope(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+	def, ok := messages[h.MsgDef]
 	if !ok || document == nil {
 		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
 	}
 	if _, err := h.Append(nil); err != nil {
 		return nil, err
 	}
-	w := pixReader{b: append(make([]byte, 0, len(document)+1024), xmltext.Declaration...)}
+	w := translator{b: append(make([]byte, 0, len(document)+1024), xmltext.Declaration...)}
 	w.put(`<Envelope xmlns="%s"><AppHdr>`, def.namespace)
 	for _, side := range []struct {
 		name string
@@ -405,13 +405,13 @@ func pixEnvelope(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, 
 	return w.b, nil
 }
 
-func (t *pixReader) optional(name, text string) {
+func (t *translator) optional(name, text string) {
 	if text != "" {
 		t.put("<%[1]s>%[2]s</%[1]s>", name, xmltext.Escape(text))
 	}
 }
 
-func (t *pixReader) writeTransfer(x *iso20022.CreditTransfer) error {
+func (t *translator) writeTransfer(x *iso20022.CreditTransfer) error {
 	t.put("<FIToFICstmrCdtTrf><GrpHdr><MsgId>%s</MsgId><CreDtTm>%s</CreDtTm><NbOfTxs>1</NbOfTxs><SttlmInf><SttlmMtd>CLRG</SttlmMtd></SttlmInf>"+
 		"<PmtTpInf><InstrPrty>HIGH</InstrPrty><SvcLvl><Prtry>PAGPRI</Prtry></SvcLvl></PmtTpInf></GrpHdr><CdtTrfTxInf><PmtId>",
 		xmltext.Escape(x.MessageID), x.Created.UTC().Format(pixTime))
@@ -450,7 +450,7 @@ func (t *pixReader) writeTransfer(x *iso20022.CreditTransfer) error {
 	return nil
 }
 
-func (t *pixReader) writeReport(s *iso20022.StatusReport) {
+func (t *translator) writeReport(s *iso20022.StatusReport) {
 	t.put("<FIToFIPmtStsRpt><GrpHdr><MsgId>%s</MsgId><CreDtTm>%s</CreDtTm></GrpHdr><TxInfAndSts>", xmltext.Escape(s.MessageID), s.Created.UTC().Format(pixTime))
 	t.optional("OrgnlInstrId", s.OriginalInstruction)
 	t.optional("OrgnlEndToEndId", string(s.OriginalEndToEnd))

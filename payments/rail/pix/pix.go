@@ -26,9 +26,9 @@ func Profile() *rail.Profile {
 		Service:   "00038166",         // the central bank
 
 		HeaderVersion: "head.001.001.01", // built on it, in the message's own namespace
-		Definitions:   []string{msgPixRejection, rail.MsgStatus, msgPixReturn, rail.MsgTransfer},
+		Definitions:   []string{msgRejection, rail.MsgStatus, msgReturn, rail.MsgTransfer},
 		OwnNames:      ownNames(),
-		Form:          pixForm{},
+		Form:          form{},
 
 		LocalPrtry:             []string{"MANU", "DICT", "QRDN", "QRES", "INIC", "AUTO", "APDN", "APES"},
 		Purposes:               []string{"IPAY", "GSCB", "IPRT", "OTHR", "REFU"},
@@ -39,7 +39,7 @@ func Profile() *rail.Profile {
 		NoAddress:              true,
 		PlainReference:         true,
 		OriginalByEndToEnd:     true,
-		ReturnDef:              msgPixReturn,
+		ReturnDef:              msgReturn,
 		Yes:                    "ACSP",
 		Settled:                "ACSC",
 		Pending:                "ACSP",
@@ -50,7 +50,7 @@ func Profile() *rail.Profile {
 		Reasons:                rail.CommonReasons(),
 		TimeResolution:         time.Millisecond,
 		SizeMaxBytes:           64 << 10,
-		IDs: rail.IDs{Message: pixMessageID, Transfer: pixTransferIDs,
+		IDs: rail.IDs{Message: newMessageID, Transfer: newTransferIDs,
 			Intent: func(t *iso20022.CreditTransfer) payments.EndToEndID { return payments.EndToEndID(t.TransactionID) }},
 
 		Recovery:       rail.Wait,
@@ -134,7 +134,7 @@ func Profile() *rail.Profile {
 	})
 }
 
-func pixMessageID(participant payments.AgentID, _ time.Time, suffix string) string {
+func newMessageID(participant payments.AgentID, _ time.Time, suffix string) string {
 	sum := sha256.Sum256([]byte("parley pix message\x00" + suffix))
 	const alphabet = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 	b := append([]byte{'M'}, participant...)
@@ -144,8 +144,8 @@ func pixMessageID(participant payments.AgentID, _ time.Time, suffix string) stri
 	return string(b)
 }
 
-// pixTransferIDs makes the end-to-end id, which on Pix has a shape of its own; the intent's id goes into the txid, which is the payee's.
-func pixTransferIDs(t *iso20022.CreditTransfer, in *rail.TransferInput, _ time.Time) {
+// newTransferIDs makes the end-to-end id, which on Pix has a shape of its own; the intent's id goes into the txid, which is the payee's.
+func newTransferIDs(t *iso20022.CreditTransfer, in *rail.TransferInput, _ time.Time) {
 	if payments.CheckPixEndToEndID(string(in.EndToEndID)) != nil {
 		t.TransactionID = string(in.EndToEndID)
 		t.EndToEndID = payments.NewPixEndToEndID(in.Participant, in.Now, in.Suffix)

@@ -11,9 +11,9 @@ import (
 	"github.com/parleypay/parley/payments/rail/internal/xmltext"
 )
 
-// rtpForm is the wire of TCH RTP: <Message xmlns="urn:tch"> with AppHdr and one element named after the message that holds what ISO
+// form is the wire of TCH RTP: <Message xmlns="urn:tch"> with AppHdr and one element named after the message that holds what ISO
 // puts into Document. Times are US Eastern, without a zone. (Shapes: schemas and samples of moov-io/rtp20022.)
-type rtpForm struct{}
+type form struct{}
 
 const (
 	rtpNamespace = "urn:tch"
@@ -21,8 +21,8 @@ const (
 	rtpSuffix    = "T1" // behind a routing number in header and ids: the participant's connection
 )
 
-// rtpBodies names the element of each message.
-var rtpBodies = map[string]string{
+// bodies names the element of each message.
+var bodies = map[string]string{
 	rail.MsgTransfer: "CreditTransfer", rail.MsgStatus: "MessageStatusReport", rail.MsgRequest: "PaymentStatusRequest",
 	"camt.056.001.08": "ReturnOfFunds", "camt.029.001.09": "ResponseReturnOfFunds", "camt.035.001.05": "Acknowledgement",
 	"camt.026.001.07": "RequestForInfo", "camt.028.001.09": "ResponseForInfo", "pain.013.001.07": "PaymentRequest", "pain.014.001.07": "ResponsePaymentRequest",
@@ -32,7 +32,7 @@ var rtpBodies = map[string]string{
 	"admn.005.001.01": "EchoRequest", "admn.006.001.01": "EchoResponse",
 }
 
-func (rtpForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
+func (form) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	limits := iso20022.Limits{SizeBytes: int64(p.SizeMaxBytes)}
 	// The schema's types tell which elements are times.
 	tree, err := limits.Inspect(wire)
@@ -42,7 +42,7 @@ func (rtpForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 	root := tree.Root()
 	if root.Name() == "Document" && root.Definition() != "" {
 		o := &rail.Parts{Wire: root, DocumentAt: root, Definition: root.Definition()}
-		b := rtpReader{p: p, o: o}
+		b := reader{p: p, o: o}
 		o.Document = b.element(nil, root, "Document", root.Namespace(), root.Namespace())
 		return o, b.err
 	}
@@ -79,10 +79,10 @@ func (rtpForm) Open(p *rail.Profile, wire []byte) (*rail.Parts, error) {
 		o.Definition, namespace = e.Definition(), e.Namespace()
 		break
 	}
-	if name := rtpBodies[o.Definition]; name != o.DocumentAt.Name() {
+	if name := bodies[o.Definition]; name != o.DocumentAt.Name() {
 		return nil, o.DocumentAt.Fault("wrapper.element", "the wrapper's element is not the one of the message inside")
 	}
-	b := rtpReader{p: p, o: o}
+	b := reader{p: p, o: o}
 	o.Document = b.element(nil, o.DocumentAt, "Document", namespace, namespace)
 	if !o.HeaderAt.IsZero() {
 		if rtpBlank(o.HeaderAt) {
@@ -120,15 +120,15 @@ func rtpBlank(header iso20022.Element) bool {
 	return true
 }
 
-// rtpReader copies elements into ISO's form.
-type rtpReader struct {
+// reader copies elements into ISO's form.
+type reader struct {
 	p   *rail.Profile
 	o   *rail.Parts
 	err error // the first thing that cannot be carried over
 }
 
 // element appends e under another name and namespace; in is the namespace around it.
-func (r *rtpReader) element(b []byte, e iso20022.Element, name, namespace, in string) []byte {
+func (r *reader) element(b []byte, e iso20022.Element, name, namespace, in string) []byte {
 	b = append(b, '<')
 	b = append(b, name...)
 	if namespace != in || name == "Document" || name == "AppHdr" {
@@ -157,7 +157,7 @@ func (r *rtpReader) element(b []byte, e iso20022.Element, name, namespace, in st
 }
 
 // leaf appends the text of e as it stands, but a time with its zone, and a participant in the header without its connection.
-func (r *rtpReader) leaf(b []byte, e iso20022.Element) []byte {
+func (r *reader) leaf(b []byte, e iso20022.Element) []byte {
 	if e.Name() == "MmbId" && e.IsPlain() && !r.o.HeaderAt.IsZero() && strings.HasPrefix(e.Path(), r.o.HeaderAt.Path()) {
 		// A participant in the header is known by its routing number, without its connection.
 		if short, ok := strings.CutSuffix(e.Text(), rtpSuffix); ok && len(short) == 9 {
@@ -184,7 +184,7 @@ func (r *rtpReader) leaf(b []byte, e iso20022.Element) []byte {
 }
 
 // path is the path of e in ISO's form.
-func (r *rtpReader) path(e iso20022.Element) string {
+func (r *reader) path(e iso20022.Element) string {
 	path, top := e.Path(), r.o.DocumentAt.Path()
 	if rest, ok := strings.CutPrefix(path, top); ok {
 		return "Document" + rest
@@ -192,7 +192,7 @@ func (r *rtpReader) path(e iso20022.Element) string {
 	return strings.TrimPrefix(strings.TrimPrefix(path, r.o.Wire.Path()), "/")
 }
 
-func (rtpForm) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
+func (form) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	if m.Status != nil { // the status stands in the transaction
 		s := *m.Status
 		s.GroupLevel = false
@@ -202,11 +202,11 @@ func (rtpForm) Write(p *rail.Profile, m *rail.Message) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return rtpForm{}.Wrap(p, &m.Header, doc)
+	return form{}.Wrap(p, &m.Header, doc)
 }
 
-func (rtpForm) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
-	body := rtpBodies[h.MsgDef]
+func (form) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byte, error) {
+	body := bodies[h.MsgDef]
 	if body == "" {
 		return nil, fmt.Errorf("%s does not travel on %s", h.MsgDef, p.Title)
 	}
@@ -224,7 +224,7 @@ func (rtpForm) Wrap(p *rail.Profile, h *iso20022.Header, document []byte) ([]byt
 	if err != nil {
 		return nil, err
 	}
-	w := rtpWriter{zone: p.Zone}
+	w := writer{zone: p.Zone}
 	b := append(make([]byte, 0, len(document)+2048), xmltext.Declaration...)
 	b = append(b, `<Message xmlns="`+rtpNamespace+`" xmlns:head="`+header.Root().Namespace()+`" xmlns:m="`+doc.Root().Namespace()+`"><AppHdr>`...)
 	w.prefix = "head:"
@@ -247,13 +247,13 @@ func rtpParty(id payments.AgentID) payments.AgentID {
 	return id
 }
 
-// rtpWriter copies elements of ISO's form with a prefix, their times in the rail's zone.
-type rtpWriter struct {
+// writer copies elements of ISO's form with a prefix, their times in the rail's zone.
+type writer struct {
 	zone   rail.Zone
 	prefix string
 }
 
-func (w *rtpWriter) element(b []byte, e iso20022.Element, name string) []byte {
+func (w *writer) element(b []byte, e iso20022.Element, name string) []byte {
 	b = append(append(append(b, '<'), w.prefix...), name...)
 	for _, a := range e.Attributes() {
 		b = append(append(append(append(append(b, ' '), a.Name...), `="`...), xmltext.Escape(a.Value)...), '"')
@@ -281,7 +281,7 @@ func (w *rtpWriter) element(b []byte, e iso20022.Element, name string) []byte {
 
 // child appends a child of e where RTP has it: settlement date and total stand in the group header, payment type and status in the
 // transaction, and the original message of a report in front of it.
-func (w *rtpWriter) child(b []byte, e, c iso20022.Element) []byte {
+func (w *writer) child(b []byte, e, c iso20022.Element) []byte {
 	outer, _ := e.Parent()
 	switch e.Name() + "/" + c.Name() {
 	case "GrpHdr/PmtTpInf", "TxInfAndSts/OrgnlGrpInf":

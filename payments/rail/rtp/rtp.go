@@ -30,7 +30,7 @@ func Profile() *rail.Profile {
 		Service:   "990000001",   // as in the network's published test messages
 
 		HeaderVersion: "head.001.001.01",
-		Form:          rtpForm{},
+		Form:          form{},
 
 		ClrSysCode:         "TCH",
 		ServiceLevel:       "SDVA",
@@ -54,7 +54,7 @@ func Profile() *rail.Profile {
 		TimeResolution:        time.Second,
 		Zone:                  rail.Eastern,
 		SizeMaxBytes:          64 << 10,
-		IDs:                   rail.IDs{Message: rtpMessageID, Header: rtpHeaderID, Transfer: rtpTransferIDs},
+		IDs:                   rail.IDs{Message: newMessageID, Header: newHeaderID, Transfer: newTransferIDs},
 
 		Recovery:       rail.ResendMarked,
 		AnswerTimeout:  15 * time.Second,
@@ -67,7 +67,7 @@ func Profile() *rail.Profile {
 		Returns: rail.Returns{Ask: "camt.056.001.08", Answer: "camt.029.001.09", Message: rail.MsgTransfer},
 		Recalls: []rail.Recall{{Reason: "DUPL"}, {Reason: "FRAD"}, {Reason: "TECH"}, {Reason: "CUST"}, {Reason: "DS24"}},
 	}
-	for def := range rtpBodies {
+	for def := range bodies {
 		p.Definitions = append(p.Definitions, def)
 	}
 	slices.Sort(p.Definitions)
@@ -141,18 +141,18 @@ func rtpNumber(kind, suffix string, n int) string {
 	return string(b)
 }
 
-func rtpMessageID(participant payments.AgentID, day time.Time, suffix string) string {
+func newMessageID(participant payments.AgentID, day time.Time, suffix string) string {
 	return fmt.Sprintf("M%s%sB%s", day.Format("20060102"), rtpParty(participant), rtpNumber("message", suffix, 3))
 }
 
-func rtpHeaderID(messageID string) string {
+func newHeaderID(messageID string) string {
 	if len(messageID) != 35 {
 		return messageID
 	}
 	return "B" + messageID[1:20] + "H" + messageID[21:]
 }
 
-func rtpTransferIDs(t *iso20022.CreditTransfer, in *rail.TransferInput, day time.Time) {
+func newTransferIDs(t *iso20022.CreditTransfer, in *rail.TransferInput, day time.Time) {
 	t.TransactionID = fmt.Sprintf("%s%sB%s", day.Format("20060102"), rtpParty(in.Participant), rtpNumber("transaction", in.Suffix, 4))
 	t.InstructionID, t.Purpose = t.TransactionID, ""
 }
